@@ -1,0 +1,435 @@
+"""How a module is declared.
+
+Python's own signature is the table: the annotation of a parameter is its kind, its default makes it optional, the
+docstring is its help.  Decorators only write facts on functions; a wrong declaration fails when the class is made,
+naming module and function.
+
+```python
+class CallGate(Module):
+    \"\"\"Limit how many calls one caller has at a time.\"\"\"
+
+    max_calls = parameter(10, "Calls one caller may have at a time.")
+
+    @script_function(routes="request failure")
+    def gate_enter(self, run: Run, caller: str, weight: int = 1) -> int: ...
+
+    @async_function()
+    async def gate_wait(self, run: Run, caller: str) -> int: ...
+
+    @variable("gate_calls")
+    def gate_calls(self, run: Run, caller: str) -> Value: ...
+
+    @mi_command("list", "", "caller", aliases=["gate_list"], read_only=True)
+    def mi_list(self, caller: str | None = None) -> object: ...
+```
+
+A script function returns its return code (an `int`); a plain `def` is called plainly, an `async def`, or a function
+annotated `int | Awaitable[int]`, is awaited.  Kinds: `str`, `int`, `Variable` (read or written by the function
+itself), `Writable` (the same, and the checker refuses what cannot be written), `Pattern` (a regular expression);
+`Constant[str]` and `Constant[int]` take no variable, `Literal[str]` takes a text in which `$` means nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, TypeVar, get_args, get_origin
+
+from .errors import DeclarationError
+from .script.signatures import (
+    ALL_ROUTES,
+    Function,
+    Implementation,
+    Kind,
+    Parameter,
+    ParameterSignature,
+    Routes,
+    VariableAccess,
+    VariableForm,
+    VariableSignature,
+)
+from .values import Value
+
+if TYPE_CHECKING:
+    from .script.runtime import Run
+    from .services import Services
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+Variable: TypeAlias = VariableAccess
+Writable = Annotated[VariableAccess, "writable"]
+Constant = Annotated[T, "constant"]
+Text = Annotated[T, "literal"]
+Pattern: TypeAlias = "re.Pattern[str]"
+
+
+# -- parameters and statistics ------------------------------------------------------------------------------------
+
+
+class ModuleParameter:
+    """A module parameter: what `modparam` may set.  On an instance the attribute is the value itself."""
+
+    def __init__(
+        self, default: Any, help: str, kinds: frozenset[str], repeatable: bool, name: str | None = None
+    ) -> None:
+        self.default = default
+        self.help = help
+        self.kinds = kinds
+        self.repeatable = repeatable
+        self.name = name or ""
+
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        self.attribute = attribute
+        self.name = self.name or attribute
+
+    def signature(self) -> ParameterSignature:
+        default = None if self.repeatable else self.default
+        return ParameterSignature(self.name, self.kinds, self.help, default, self.repeatable)
+
+
+def parameter(
+    default: T, help: str, *, kinds: str | None = None, repeatable: bool = False, name: str | None = None
+) -> T:
+    """Declare a module parameter.
+
+    `kinds` is "string", "integer" or "string integer"; without it the kind of `default` decides.  A repeatable one
+    collects its values in a list, in the order of the script.  `name` is for names that Python has no use for.
+    """
+    found = frozenset((kinds or ("integer" if isinstance(default, int) else "string")).split())
+    return ModuleParameter(default, help, found, repeatable, name)  # type: ignore[return-value]  # see __init__
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticDeclaration:
+    """A counter of a module; group and module have one name."""
+
+    name: str
+    help: str
+    resettable: bool = True
+
+
+def statistic(name: str, help: str, *, resettable: bool = True) -> StatisticDeclaration:
+    """Declare a statistic; on an instance the attribute is the counter itself."""
+    return StatisticDeclaration(name, help, resettable)
+
+
+# -- functions ------------------------------------------------------------------------------------------------------
+
+
+class ScriptFunction:
+    """What `script_function` and `async_function` leave on a class: the function and the facts about it."""
+
+    def __init__(
+        self, function: Callable[..., Any], name: str | None, routes: frozenset[str], asynchronous: bool
+    ) -> None:
+        self.function = function
+        self.name = name or function.__name__
+        self.routes = routes
+        self.asynchronous = asynchronous
+        self.binder: Callable[..., Any] | None = None
+        self.overloads: list[Callable[..., Any]] = []
+        self.__doc__ = function.__doc__
+
+    def bind(self, function: F) -> F:
+        """Decorator: `function(self, *arguments)` gets every `Argument` (or None) when the script is compiled and
+        returns what is called as `bound(run)` each time."""
+        self.binder = function
+        return function
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return self if instance is None else self.function.__get__(instance, owner)
+
+    def export(self, module: str, instance: Any) -> Function:
+        """The function as checker and compiler see it."""
+        implementation = None
+        if instance is not None:
+            implementation = Implementation(
+                call=self.function.__get__(instance),
+                bind=self.binder.__get__(instance) if self.binder else None,
+                waits=_waits(self.function),
+            )
+        return Function(
+            self.name,
+            module,
+            (_parameters(self.function, f"{module}: {self.name}"),),
+            self.routes,
+            inspect.cleandoc(self.function.__doc__ or ""),
+            self.asynchronous,
+            implementation,
+        )
+
+
+def script_function(
+    *, routes: str | None = None, name: str | None = None
+) -> Callable[[Callable[..., Any]], ScriptFunction]:
+    """Declare a function that scripts may call.
+
+    `routes` names the kinds of route it may be called from (request failure reply branch error local startup timer
+    event), separated by blanks; all when it is left out.
+    """
+    allowed = ALL_ROUTES if routes is None else frozenset(Routes(r) for r in routes.split())
+    return lambda function: ScriptFunction(function, name, allowed, asynchronous=False)
+
+
+def async_function(*, name: str | None = None) -> Callable[[Callable[..., Any]], ScriptFunction]:
+    """Declare a function for `async()` and `launch()`.
+
+    It is called when the statement runs and returns an awaitable of the return code, or a `runtime.Pending`.
+    """
+    return lambda function: ScriptFunction(function, name, ALL_ROUTES, asynchronous=True)
+
+
+def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True, localns=_names_for_hints())
+    except NameError as error:
+        raise DeclarationError(f"{where}: an annotation cannot be read: {error}") from error
+
+
+def _names_for_hints() -> dict[str, Any]:
+    from .script.runtime import Pending, Run
+
+    return {"Run": Run, "Pending": Pending, "VariableAccess": VariableAccess, "re": re, "Value": Value}
+
+
+def _parameters(function: Callable[..., Any], where: str) -> tuple[Parameter, ...]:
+    hints = _hints(function, where)
+    found: list[Parameter] = []
+    for parameter in list(inspect.signature(function).parameters.values())[2:]:
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise DeclarationError(f"{where}: parameter '{parameter.name}' must be a plain one")
+        if parameter.name not in hints:
+            raise DeclarationError(f"{where}: parameter '{parameter.name}' has no annotation")
+        optional = parameter.default is not parameter.empty
+        found.append(_parameter(parameter.name, hints[parameter.name], optional, where))
+    return tuple(found)
+
+
+_KINDS: dict[Any, Kind] = {
+    str: Kind.STRING,
+    int: Kind.INTEGER,
+    VariableAccess: Kind.VARIABLE,
+    re.Pattern[str]: Kind.REGEX,
+}
+
+
+def _parameter(name: str, annotation: Any, optional: bool, where: str) -> Parameter:
+    marks: set[str] = set()
+    alternatives = [a for a in get_args(annotation) if a is not type(None)] if _is_union(annotation) else [annotation]
+    if len(alternatives) == 1:
+        annotation = alternatives[0]
+    while get_origin(annotation) is Annotated:
+        annotation, *extra = get_args(annotation)
+        marks |= {m for m in extra if isinstance(m, str)}
+    if annotation not in _KINDS:
+        raise DeclarationError(
+            f"{where}: parameter '{name}' is annotated {annotation!r}; use str, int, Variable or Pattern"
+        )
+    return Parameter(name, _KINDS[annotation], optional, "constant" in marks, "literal" in marks, "writable" in marks)
+
+
+def _is_union(annotation: Any) -> bool:
+    import types
+
+    return get_origin(annotation) in (typing.Union, types.UnionType)
+
+
+def _waits(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or "Awaitable" in str(function.__annotations__.get("return", ""))
+
+
+# -- variables ------------------------------------------------------------------------------------------------------
+
+
+class VariableExport:
+    """What `variable` leaves on a class: the reader, and after `.setter` the writer."""
+
+    def __init__(self, function: Callable[..., Any], name: str, inner: str, index: bool, binds: bool) -> None:
+        self.function = function
+        self.name = name
+        self.inner = inner
+        self.index = index
+        self.binds = binds
+        self.writer: Callable[..., Any] | None = None
+        self.writable = binds
+
+    def setter(self, function: Callable[..., Any]) -> VariableExport:
+        """Decorator: `function(self, run, [inner,] value) -> bool` writes the variable."""
+        self.writer = function
+        self.writable = True
+        return self
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return self if instance is None else self.function.__get__(instance, owner)
+
+    def export(self, module: str, instance: Any) -> VariableSignature:
+        from .script.access import SimpleAccess, join
+
+        form = VariableForm(self.inner, self.index, self.writable)
+        help = inspect.cleandoc(self.function.__doc__ or "")
+        if instance is None:
+            return VariableSignature(self.name, module, (form,), help)
+        read = self.function.__get__(instance)
+        write = self.writer.__get__(instance) if self.writer else None
+
+        def bind(inner: Any, index: Any, binder: Any) -> VariableAccess:
+            if self.binds:
+                return read(inner, index, binder)  # type: ignore[no-any-return]
+            getters: list[Callable[[Run], Any]] = []
+            constants: list[Any] = []
+            if self.inner != "none":
+                text = inner.constant if inner is not None else None
+                constants.append(text)
+                getters.append(
+                    (lambda run, t=text: t)
+                    if inner is None or text is not None
+                    else join(binder.template_pieces(inner))
+                )
+            if self.index:
+                constants.append(index)
+                getters.append((lambda run: None) if index is None else binder.index(index))
+            if not getters:
+                return SimpleAccess(read, None if write is None else lambda run, v, op: bool(write(run, v)))
+            return SimpleAccess(
+                lambda run: read(run, *[g(run) for g in getters]),
+                None if write is None else lambda run, v, op: bool(write(run, *[g(run) for g in getters], v)),
+            )
+
+        return VariableSignature(self.name, module, (form,), help, bind)
+
+
+def variable(
+    name: str, *, inner: str | None = None, index: bool = False, binds: bool = False
+) -> Callable[[Callable[..., Any]], VariableExport]:
+    """Declare a variable.
+
+    The reader is `(self, run)`, with an inner name `(self, run, inner)`, with an index one more argument behind.
+    `inner` is "none", "optional" or "required"; without it, a third parameter decides.  With `binds`, the function
+    is `(self, inner: Template | None, index, binder) -> VariableAccess` and is called when the script is compiled.
+    """
+
+    def declare(function: Callable[..., Any]) -> VariableExport:
+        count = len(inspect.signature(function).parameters) - 2 - (1 if index else 0)
+        kind = inner or ("none" if binds or count <= 0 else "required")
+        return VariableExport(function, name, kind, index, binds)
+
+    return declare
+
+
+# -- MI commands ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDeclaration:
+    """An MI command as its module declares it; recipes are exact sets of parameter names."""
+
+    function: Callable[..., Any]
+    name: str
+    recipes: tuple[tuple[str, ...], ...]
+    aliases: tuple[str, ...]
+    module: str | None
+    read_only: bool
+    named_only: bool
+    extra: bool
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return self if instance is None else self.function.__get__(instance, owner)
+
+
+def mi_command(
+    name: str,
+    *recipes: str,
+    aliases: Iterable[str] = (),
+    module: str | None = None,
+    read_only: bool = False,
+    named_only: bool = False,
+    extra: bool = False,
+) -> Callable[[Callable[..., Any]], CommandDeclaration]:
+    """Declare an MI command.
+
+    Each recipe is a text of parameter names separated by blanks, "" for none at all.  `aliases` are old names.
+    `module` is for the core's groups ("cache", "evi" …).  `read_only` commands may be called by viewers.
+    `extra`: the server has no such command, so `which` lists it behind the server's own.
+    """
+    exact = tuple(tuple(recipe.split()) for recipe in recipes or ("",))
+
+    def declare(function: Callable[..., Any]) -> CommandDeclaration:
+        taken = set(inspect.signature(function).parameters) - {"self"}
+        return_names = {p for recipe in exact for p in recipe}
+        if "kwargs" not in taken and not return_names <= taken:
+            missing = ", ".join(sorted(return_names - taken))
+            raise DeclarationError(f"MI command '{name}': the handler has no parameter {missing}")
+        return CommandDeclaration(function, name, exact, tuple(aliases), module, read_only, named_only, extra)
+
+    return declare
+
+
+# -- modules ----------------------------------------------------------------------------------------------------------
+
+
+class Module:
+    """A module of miscript: subclass it, in a file named like the OpenSIPS module.
+
+    Life: made with the services of the host → parameters set → `init()` → `await start()` when the startup route
+    may run → `await stop()`.  `init` checks parameters and raises ConfigurationError; sockets and tasks belong to
+    `start`.
+    """
+
+    name: ClassVar[str] = ""
+    needs: ClassVar[Sequence[str]] = ()
+    """Modules that must be loaded too."""
+    events: ClassVar[Sequence[str]] = ()
+    """Events that this module raises."""
+
+    script_functions: ClassVar[tuple[ScriptFunction, ...]] = ()
+    variables: ClassVar[tuple[VariableExport, ...]] = ()
+    commands: ClassVar[tuple[CommandDeclaration, ...]] = ()
+    parameters: ClassVar[dict[str, ModuleParameter]] = {}
+    statistics: ClassVar[dict[str, StatisticDeclaration]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in vars(cls):
+            cls.name = cls.__module__.rpartition(".")[2]
+        found = [value for base in reversed(cls.__mro__) for value in vars(base).values()]
+        cls.script_functions = tuple(v for v in found if isinstance(v, ScriptFunction))
+        cls.variables = tuple(v for v in found if isinstance(v, VariableExport))
+        cls.commands = tuple(v for v in found if isinstance(v, CommandDeclaration))
+        cls.parameters = {v.name: v for v in found if isinstance(v, ModuleParameter)}
+        cls.statistics = {
+            attribute: v
+            for base in reversed(cls.__mro__)
+            for attribute, v in vars(base).items()
+            if isinstance(v, StatisticDeclaration)
+        }
+        for function in cls.script_functions:
+            function.export(cls.name, None)  # a wrong declaration fails now, with its name
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        for declared in self.parameters.values():
+            default = list(declared.default or ()) if declared.repeatable else declared.default
+            setattr(self, declared.attribute, default)
+        for attribute, counter in self.statistics.items():
+            setattr(self, attribute, services.statistics.register(self.name, counter.name, counter.resettable))
+
+    def set_parameter(self, name: str, value: int | str) -> None:
+        """Apply one `modparam`; the checker has seen to it that name and kind are right."""
+        declared = self.parameters[name]
+        if declared.repeatable:
+            getattr(self, declared.attribute).append(value)
+        else:
+            setattr(self, declared.attribute, value)
+
+    def init(self) -> None:
+        """All parameters are set: check them and prepare."""
+
+    async def start(self) -> None:
+        """The host runs: open sockets, start tasks."""
+
+    async def stop(self) -> None:
+        """The host stops: close what `start` opened."""

@@ -1,0 +1,48 @@
+"""Where something stands in a script."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of the script: its `name` as a user would write it, and its whole `text`."""
+
+    name: str
+    text: str = field(repr=False)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines without their ends; line N of an editor is `lines[N - 1]`."""
+        return self.text.split("\n")
+
+    def line(self, number: int) -> str:
+        """Line `number` (from 1), empty when there is none."""
+        return self.lines[number - 1].rstrip("\r") if 0 < number <= len(self.lines) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one file: lines and columns count from 1, the end column is one past the last character."""
+
+    file: SourceFile
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def to(self, other: Span) -> Span:
+        """The stretch from the start of this one to the end of `other` (in the same file)."""
+        if other.file is not self.file:
+            return self
+        return Span(self.file, self.line, self.column, other.end_line, other.end_column)
+
+    @property
+    def end(self) -> Span:
+        """The empty stretch just behind this one."""
+        return Span(self.file, self.end_line, self.end_column, self.end_line, self.end_column)
+
+    def __str__(self) -> str:
+        return f"{self.file.name}:{self.line}:{self.column}"

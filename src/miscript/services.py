@@ -1,0 +1,154 @@
+"""What a module may ask of its host.
+
+A module gets one `Services` object and nothing else: no module imports another or the host.  A module that offers
+something to others does it with `provide`, under a name that its documentation tells, and gets it with `find`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .trace import TraceDestination
+from .values import Value
+
+if TYPE_CHECKING:
+    from .mi.registry import Registry
+    from .script.runtime import Run, Script
+
+
+class Clock(Protocol):
+    """Time; tests move it by hand."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Counter(Protocol):
+    """A statistic."""
+
+    def add(self, amount: int = 1) -> None: ...
+
+    @property
+    def value(self) -> int: ...
+
+
+class Statistics(Protocol):
+    """All counters of the host, by group and name."""
+
+    def register(
+        self, group: str, name: str, resettable: bool = True, read: Callable[[], int] | None = None
+    ) -> Counter:
+        """A new counter, or the one that is there.  With `read` its value is asked for each time."""
+
+    def find(self, name: str) -> Counter | None:
+        """The counter `name` or `group:name`."""
+
+
+class Subscriber(Protocol):
+    """Who wants to hear of an event."""
+
+    def deliver(self, event: str, attributes: Sequence[tuple[str, Value]]) -> None:
+        """Take an event; returns at once."""
+
+
+class Events(Protocol):
+    """The event interface: names that modules publish, and who listens."""
+
+    def publish(self, name: str) -> None:
+        """Make `name` known; again is harmless."""
+
+    def published(self) -> Sequence[str]: ...
+
+    def subscribe(self, name: str, subscriber: Subscriber) -> None: ...
+
+    def unsubscribe(self, name: str, subscriber: Subscriber) -> None: ...
+
+    def raise_event(self, name: str, attributes: Sequence[tuple[str, Value]]) -> int:
+        """Tell all subscribers; returns how many there are."""
+
+
+class Tasks(Protocol):
+    """Work beside the routes."""
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> object:
+        """Run `work`; a failure is logged with its traceback, and the host waits for or cancels it at its end."""
+
+    def every(self, seconds: float, work: Callable[[], Awaitable[None] | None], name: str) -> object:
+        """Call `work` every `seconds`, the first time after one interval, until the host stops."""
+
+
+class Routes(Protocol):
+    """Running parts of the script."""
+
+    @property
+    def script(self) -> Script:
+        """The script in force."""
+
+    async def run_route(self, kind: str, name: str, *, message: Any = None, text: Value = None) -> Run:
+        """Run a route of the script in force and wait for its end."""
+
+    def start_event(self, name: str, attributes: Sequence[tuple[str, Value]]) -> None:
+        """Run `event_route[name]` later, in a worker for events."""
+
+    async def reload(self) -> None:
+        """Read the script again; raises ScriptError and keeps the old one when it does not check."""
+
+
+@dataclass(slots=True)
+class Levels:
+    """Log levels of the whole host; `configured` is what the script's file says."""
+
+    log: int = 2
+    xlog: int = 2
+    configured_log: int = 2
+    configured_xlog: int = 2
+
+
+@dataclass(slots=True)
+class Process:
+    """What `ps` shows of a group of workers."""
+
+    number: int
+    pid: int
+    type: str
+
+
+@dataclass
+class Services:
+    """Everything the host offers.
+
+    `print` writes text of the script (`xlog`); `parameters` are the global parameters of the script; `command_line`
+    and `working_folder` are what `arg` and `pwd` tell.  `stop` asks the host to end.
+    """
+
+    clock: Clock
+    statistics: Statistics
+    events: Events
+    tasks: Tasks
+    routes: Routes
+    mi: Registry
+    print: Callable[[str], None]
+    levels: Levels
+    parameters: dict[str, int | str]
+    stop: Callable[[], None]
+    started: float = 0.0
+    processes: list[Process] = field(default_factory=list)
+    command_line: list[str] = field(default_factory=list)
+    working_folder: str = "/"
+    trace_destinations: dict[str, TraceDestination] = field(default_factory=dict)
+    offers: dict[str, Any] = field(default_factory=dict)
+
+    def provide(self, name: str, offer: Any) -> None:
+        """Offer something to other modules, for example a cache engine as `cachedb:local`."""
+        self.offers[name] = offer
+
+    def find(self, name: str) -> Any | None:
+        """What another module offers under `name`, or None."""
+        return self.offers.get(name)
