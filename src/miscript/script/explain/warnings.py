@@ -1,0 +1,141 @@
+"""W6xx: scripts that can run, but perhaps not as meant."""
+
+from __future__ import annotations
+
+from .explanation import explanation
+
+WARNINGS = {
+    "W601": explanation(
+        "module that miscript does not have yet",
+        """
+        OpenSIPS 4.1 has this module, miscript has not. Names and numbers of arguments are still checked against
+        what OpenSIPS exports, but values that only the module itself can judge are not. Such a script cannot be run
+        unless the module is stubbed with `--stub MODULE`.
+        """,
+        r"""
+        loadmodule "osp.so"
+
+        route {
+            exit;
+        }
+        """,
+        r"""
+        route {
+            exit;
+        }
+        """,
+    ),
+    "W602": explanation(
+        "comment that is never closed",
+        """
+        The file ends inside a comment, so everything behind its `/*` was left out. Comments of this form nest: each
+        `/*` inside needs a `*/` of its own.
+        """,
+        r"""
+        route {
+            exit;
+        }
+        /* what follows is not used
+        """,
+        r"""
+        route {
+            exit;
+        }
+        /* what follows is not used */
+        """,
+    ),
+    "W603": explanation(
+        "never reached or never used",
+        """
+        Nothing can lead to this place: it stands behind a statement that leaves the route, or it is a route that
+        nothing calls. Either it can go, or a condition in front of it is missing.
+        """,
+        r"""
+        route {
+            exit;
+            xlog("never printed\n");
+        }
+        """,
+        r"""
+        route {
+            xlog("printed\n");
+            exit;
+        }
+        """,
+    ),
+    "W604": explanation(
+        "unknown log level",
+        """
+        The first of two arguments of `xlog` is a level: L_ALERT, L_CRIT, L_ERR, L_WARN, L_NOTICE, L_INFO or L_DBG.
+        OpenSIPS looks at one letter of it only, so that a slip of the pen is not refused but may print at another
+        level than meant.
+        """,
+        r"""
+        route {
+            xlog("L_INFORMATION", "a call from $fu\n");
+        }
+        """,
+        r"""
+        route {
+            xlog("L_INFO", "a call from $fu\n");
+        }
+        """,
+    ),
+    "W605": explanation(
+        "deprecated",
+        """
+        This still works in OpenSIPS 4.1 but is on its way out; the message says what to use in its place.
+        """,
+        r"""
+        wdir = "/tmp"
+
+        route {
+            exit;
+        }
+        """,
+        r"""
+        workdir = "/tmp"
+
+        route {
+            exit;
+        }
+        """,
+    ),
+    "W606": explanation(
+        "comparison that can never be true",
+        """
+        A text is never a number, even if it looks like one: to compare them is an error when the script runs, and
+        an `if` takes its `else`. Compare with a text, or turn the text into a number with `{s.int}`.
+        """,
+        r"""
+        route {
+            if ($rU == 100)
+                xlog("the operator\n");
+        }
+        """,
+        r"""
+        route {
+            if ($rU == "100")
+                xlog("the operator\n");
+        }
+        """,
+    ),
+    "W607": explanation(
+        "operators of the same precedence",
+        """
+        `+ - * / %` share one level of precedence, `& | ^ << >>` share the next one, and `and` shares its level with
+        `or`: each level is worked off from left to right. Thus `2 + 3 * 4` is 20, where most languages say 14.
+        Parentheses make the meaning plain, whichever is meant.
+        """,
+        r"""
+        route {
+            $var(total) = 2 + 3 * 4;
+        }
+        """,
+        r"""
+        route {
+            $var(total) = 2 + (3 * 4);
+        }
+        """,
+    ),
+}
