@@ -1,0 +1,134 @@
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from miscript.exports import (
+    Module,
+    Variable,
+    async_function,
+    mi_command,
+    parameter,
+    script_function,
+    statistic,
+    variable,
+)
+from miscript.script.explain import EXPLANATIONS
+
+pytest.importorskip("mkdocs", reason="the documentation is built with mkdocs (extra 'dev')")
+
+SOURCE = Path(__file__).parents[2] / "docs" / "generate.py"
+
+
+@pytest.fixture(scope="module")
+def generate():
+    specification = importlib.util.spec_from_file_location("docs_generate", SOURCE)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+class CallGate(Module):
+    """Limit how many calls one caller has *at a time*."""
+
+    name = "call_gate"
+    needs = ("dialog",)
+    events = ("E_GATE_FULL",)
+    max_calls = parameter(10, "Calls one caller may have, 0 | more.")
+    group = parameter(None, "A group of callers.", kinds="string integer", repeatable=True)
+    refused = statistic("refused_calls", "Calls turned away.")
+
+    @script_function(routes="request failure")
+    def gate_enter(self, run, caller: str, count: Variable | None = None) -> int:
+        """Count a call of `caller_id`; writes <count>."""
+
+    @async_function()
+    async def gate_wait(self, run, caller: str) -> int:
+        """Wait until there is room."""
+
+    @variable("gate_calls")
+    def gate_calls(self, run, caller):
+        """Calls of that caller."""
+
+    @mi_command("list", "", "caller", aliases=["gate_list"], read_only=True)
+    def mi_list(self, caller=None):
+        """List callers."""
+
+
+def test_a_module_page_shows_all_that_the_module_declares(generate):
+    assert (
+        generate.module_page(CallGate)
+        == """\
+# call_gate
+
+Limit how many calls one caller has \\*at a time\\*.
+
+Needs `dialog`.
+
+## Parameters
+
+| name | kind | default | meaning |
+| --- | --- | --- | --- |
+| `group` | integer or string | may be set several times | A group of callers. |
+| `max_calls` | integer | `10` | Calls one caller may have, 0 \\| more. |
+
+## Functions
+
+### `gate_enter(caller, [$count])`
+
+Count a call of `caller_id`; writes &lt;count>.
+
+Routes: failure, request.
+
+## Inside async() and launch()
+
+### `gate_wait(caller)`
+
+Wait until there is room.
+
+## Variables
+
+### `$gate_calls(name)`
+
+Calls of that caller.
+
+Read only.
+
+## MI commands
+
+### `call_gate:list`
+
+List callers.
+
+- `call_gate:list`
+- `call_gate:list caller`
+
+Also called `gate_list`. Only reads.
+
+## Statistics
+
+| name | meaning |
+| --- | --- |
+| `refused_calls` | Calls turned away. |
+
+## Events
+
+- `E_GATE_FULL`
+"""
+    )
+
+
+def test_the_page_of_errors_has_every_code_with_an_anchor_and_in_order(generate):
+    headings = re.findall(r"^### (\w+): .* \{#(\w+)\}$", generate.errors_page(), re.MULTILINE)
+    assert headings == [(code, code) for code in EXPLANATIONS]
+
+
+def test_every_module_of_the_package_has_a_page(generate):
+    for module in generate.module_classes():
+        assert generate.module_page(module).startswith(f"# {module.name}\n")
+
+
+def test_a_lone_backquote_does_not_hide_what_must_be_escaped(generate):
+    assert generate.markdown("a ` b_c") == "a ` b\\_c"
+    assert generate.markdown("`a_b` c_d") == "`a_b` c\\_d"
