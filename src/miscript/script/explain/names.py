@@ -45,8 +45,8 @@ NAMES = {
         "unknown variable",
         """
         No variable of this name exists in the core or in a module. Values of your own need no declaration, they
-        live in `$var(name)` (this worker), `$avp(name)` (this message or transaction) or `$shv(name)` (all
-        workers). Variables are found inside texts, too: write `$$` there for a plain dollar sign.
+        live in `$var(name)` (this worker), `$avp(name)` (this message or transaction) or, with module cfgutils,
+        `$shv(name)` (all workers). Variables are found inside texts, too: write `$$` there for a plain dollar sign.
         """,
         r"""
         route {

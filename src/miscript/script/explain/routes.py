@@ -155,7 +155,8 @@ ROUTES = {
         "undefined resume route",
         """
         The second argument of `async()` and `launch()` names the route that goes on when the function has finished,
-        and the script does not define it. A resume route is a plain `route[name]`.
+        and the script does not define it. A resume route is a plain `route[name]`. OpenSIPS finds out only when the
+        statement is run.
         """,
         r"""
         loadmodule "mi_script.so"
@@ -179,8 +180,9 @@ ROUTES = {
     "E508": explanation(
         "no request route",
         """
-        Every script needs the unnamed `route { ... }`, which is run for each request that comes in, even if nothing
-        is listened to. If there is nothing to do for requests, let it `exit`.
+        The unnamed `route { ... }` is run for each request that comes in, and this script has none. OpenSIPS starts
+        such a script all the same and then has nothing to do with a request. If that is what is meant, say so with a
+        route that does no more than `exit`.
         """,
         r"""
         startup_route {
