@@ -47,6 +47,7 @@ from .script.signatures import (
     Parameter,
     ParameterSignature,
     Routes,
+    TransformationSignature,
     VariableAccess,
     VariableForm,
     VariableSignature,
@@ -64,7 +65,7 @@ Variable: TypeAlias = VariableAccess
 Writable = Annotated[VariableAccess, "writable"]
 Constant = Annotated[T, "constant"]
 Text = Annotated[T, "literal"]
-Pattern: TypeAlias = "re.Pattern[str]"
+Pattern: TypeAlias = "re.Pattern[bytes]"
 
 
 # -- parameters and statistics ------------------------------------------------------------------------------------
@@ -213,7 +214,7 @@ _KINDS: dict[Any, Kind] = {
     str: Kind.STRING,
     int: Kind.INTEGER,
     VariableAccess: Kind.VARIABLE,
-    re.Pattern[str]: Kind.REGEX,
+    re.Pattern[bytes]: Kind.REGEX,
 }
 
 
@@ -390,6 +391,8 @@ class Module:
     commands: ClassVar[tuple[CommandDeclaration, ...]] = ()
     parameters: ClassVar[dict[str, ModuleParameter]] = {}
     statistics: ClassVar[dict[str, StatisticDeclaration]] = {}
+    transformations: ClassVar[Sequence[TransformationSignature]] = ()
+    """Transformations that this module brings."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

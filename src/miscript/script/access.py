@@ -11,6 +11,7 @@ from typing import Literal
 
 from ..values import Value, plain_text, text_of
 from .runtime import Run, avp_assign, avp_at, avp_text
+from .signatures import VariableAccess
 
 
 class VarAccess:
@@ -122,7 +123,7 @@ class TransformedAccess:
 
     __slots__ = ("inner", "steps")
 
-    def __init__(self, inner: SimpleAccess | VarAccess | AvpAccess, steps: Callable[[Run, Value], Value]) -> None:
+    def __init__(self, inner: VariableAccess, steps: Callable[[Run, Value], Value]) -> None:
         self.inner = inner
         self.steps = steps
 

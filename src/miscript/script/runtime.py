@@ -16,10 +16,11 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from re import Pattern
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from ..values import Value, encode, plain_text, text_of, wrap
-from .posix_regex import PatternError, compile_search
+from ..values import Value, decode, encode, plain_text, text_of, wrap
+from .posix_regex import PatternError, compile_pattern, compile_search
 
 if TYPE_CHECKING:
     from .signatures import VariableAccess
@@ -55,6 +56,10 @@ class Stop(BaseException):
     """Ends the whole script; never leaves the host.  Raised by `exit`, `drop`, `return(0)` and `async()`."""
 
 
+class BadArgument(Exception):
+    """A variable does not hold what the function it is given to wants; the call fails with -1."""
+
+
 class BudgetExceeded(Stop):
     """The run took more steps or time than `--limit` allows."""
 
@@ -70,17 +75,15 @@ class RouteInfo:
         return f"{self.kind}[{self.name}]" if self.name else self.kind
 
 
+CompiledText: TypeAlias = "Callable[[Run], str]"
 CompiledRoute: TypeAlias = "Callable[[Run, Parameters], Coroutine[Any, Any, int]]"
 
 
-class Parameters(tuple[Value, ...]):
-    """What `$param(1)` … read; events also name theirs."""
-
-    __slots__ = ()
-    names: Mapping[str, Value] = {}
+Parameters: TypeAlias = tuple[Value, ...]
+"""What `$param(1)` … read."""
 
 
-class EventParameters(Parameters):
+class EventParameters(tuple[Value, ...]):
     """Attributes of an event, by position and by name."""
 
     names: Mapping[str, Value]
@@ -92,7 +95,11 @@ class EventParameters(Parameters):
         return self
 
 
-NO_PARAMETERS: Final = Parameters()
+def parameter_at(parameters: Parameters, index: Value) -> Value:
+    """`$param(n)`, counted from 1, or `$param(name)` of an event."""
+    if isinstance(index, int):
+        return parameters[index - 1] if 0 < index <= len(parameters) else None
+    return parameters.names.get(index or "") if isinstance(parameters, EventParameters) else None
 
 
 class VariableSpace:
@@ -246,7 +253,7 @@ class Run:
     @property
     def parameters(self) -> Parameters:
         """The parameters of the innermost route."""
-        return self.frames[-1][1] if self.frames else NO_PARAMETERS
+        return self.frames[-1][1] if self.frames else ()
 
     @property
     def route(self) -> RouteInfo:
@@ -272,8 +279,33 @@ class Run:
 
     def failed(self, error: Exception) -> int:
         """A function of a module broke: said once with its traceback, for the script it is a failed call."""
-        log.error("a function failed in %s", self.route if self.frames else self.kind, exc_info=error)
+        if isinstance(error, BadArgument):
+            log.error("%s: %s", self.route, error)
+        else:
+            log.error("a function failed in %s", self.route, exc_info=error)
         return -1
+
+    def undelivered(self, error: Exception) -> Pending:
+        """The function inside `async()` or `launch()` broke before it started: the resume route runs with -1."""
+        code = self.failed(error)
+
+        async def nothing() -> int:
+            return code
+
+        return pending_of(nothing())
+
+    def evaluate(self, value: Value) -> Value:
+        """`{s.eval}`: the text with its own variables filled in; NULL when it refers to itself too deep."""
+        if value is None:
+            return None
+        if self.eval_depth >= MAX_EVAL_DEPTH:
+            log.error("{s.eval} refers to itself more than %d times", MAX_EVAL_DEPTH)
+            return None
+        self.eval_depth += 1
+        try:
+            return self.script.evaluate(self, plain_text(value))
+        finally:
+            self.eval_depth -= 1
 
     def suspend(self, pending: Pending, resume: CompiledRoute, timeout: float | None) -> None:
         self.continuation = Continuation(pending, resume, timeout)
@@ -342,6 +374,42 @@ async def pause(run: Run) -> None:
 
 def loop_limit(run: Run, limit: int) -> None:
     log.error("a while loop in %s reached max_while_loops (%d)", run.route, limit)
+
+
+def text_argument(value: Value) -> str:
+    """A variable where a function wants a text."""
+    if value is None:
+        raise BadArgument("a text is wanted, the variable is NULL")
+    return plain_text(value)
+
+
+def number_argument(value: Value) -> int:
+    """A variable where a function wants a number."""
+    if not isinstance(value, int):
+        raise BadArgument(f"a number is wanted, the variable is {_kind(value)}")
+    return int(value)
+
+
+def pattern_argument(value: Value) -> Pattern[bytes]:
+    """A variable where a function wants a regular expression."""
+    try:
+        return _pattern_for(text_argument(value))
+    except PatternError as error:
+        raise BadArgument(f"bad regular expression: {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _pattern_for(pattern: str) -> Pattern[bytes]:
+    return compile_pattern(pattern, True)
+
+
+def case_of(value: Value, numbers: Mapping[int, int], texts: Mapping[str, int], default: int) -> int:
+    """The number of the case that `switch` jumps to; NULL matches none."""
+    if value is None:
+        return default
+    text = plain_text(value)
+    found = texts.get(text.lower() if text.isascii() else decode(encode(text).lower()), default)
+    return min(found, numbers.get(value, default)) if isinstance(value, int) else found
 
 
 # -- expressions ----------------------------------------------------------------------------------------------------

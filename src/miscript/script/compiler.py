@@ -1,0 +1,555 @@
+"""A checked script → Python functions, one `async def` for each route.
+
+Made as Python syntax trees that carry the script's own positions, so that a traceback quotes the line of
+`opensips.cfg`, debuggers and coverage see script lines, and there is no text to escape.  What is constant is bound
+here, once: slots of `$var`, functions of modules, regular expressions, MI commands.
+
+A compiled route looks like this (`miscript show python FILE` prints the real ones):
+
+```python
+async def route_inc(run, p):
+    v = run.vars; avps = run.avps; frames = run.frames
+    if len(frames) >= MAX_ROUTE_DEPTH: return too_deep(run)
+    frames.append((route_info, p))
+    ...
+    frames.pop(); run.returned = ()
+    return run.rc or 1
+```
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import assert_never
+
+from ..values import text_of, wrap
+from . import nodes as n
+from . import runtime
+from .binding import Binding, CannotBind
+from .compile_expressions import ExpressionCompiler, Pool, python_name
+from .diagnostics import Diagnostics
+from .program import Program
+from .python_ast import constant, expression, locate, name, statements
+from .runtime import MAX_TEXT, RouteInfo, Run, Script, Symbols, log
+from .variables import parse_template
+
+PAUSE_MASK = 511
+"""A loop offers the event loop to others every 512 turns."""
+
+PYTHON_BUILTINS = {"len": len, "range": range, "bool": bool, "Exception": Exception}
+RUNTIME_NAMES = {
+    key: getattr(runtime, key)
+    for key in (
+        "FAILED MAX_ROUTE_DEPTH AvpWalk assertion_failed avp_assign avp_at avp_text call_named case_of compare "
+        "compound divide expression_truth in_network invert loop_limit matches matches_dynamic modulo "
+        "number_argument operate parameter_at pattern_argument pause pending_of resume_route return_code stored "
+        "text_argument too_deep truth_number walk"
+    ).split()
+}
+"""All that compiled code may use besides the objects that were bound for it."""
+
+
+def compile_program(program: Program, symbols: Symbols, *, budget: bool = False) -> Script:
+    """Compile every route of `program`.
+
+    `symbols` are the host's `$var` numbers.  With `budget`, loops and route calls count steps (`Run.step`).
+    """
+    script = Script(program.name, symbols)
+    pool = Pool()
+    pool.objects.update(PYTHON_BUILTINS, **RUNTIME_NAMES, text_of=text_of, wrap=wrap)
+    pool.objects["__builtins__"] = {}
+    binding = Binding(program.catalog, symbols)
+    for route in program.routes:
+        compiled = RouteCompiler(program, binding, pool, budget).route(route)
+        module = ast.Module([compiled], [])
+        ast.fix_missing_locations(module)
+        script.python[route.kind, route.name] = ast.unparse(module)
+        exec(compile(module, route.span.file.name, "exec"), pool.objects)
+        script.routes[route.kind, route.name] = pool.objects[compiled.name]  # type: ignore[assignment]
+        if route.interval is not None:
+            script.timers[route.name] = route.interval
+    script.evaluate = Evaluator(binding)
+    return script
+
+
+class Evaluator:
+    """`{s.eval}`: texts that are known only while the script runs; the last 256 are kept."""
+
+    def __init__(self, binding: Binding) -> None:
+        self.binding = binding
+        self._known: dict[str, runtime.CompiledText | None] = {}
+
+    def __call__(self, run: Run, text: str) -> str | None:
+        if text not in self._known:
+            if len(self._known) >= 256:
+                del self._known[next(iter(self._known))]
+            self._known[text] = self._bind(text)
+        fill = self._known[text]
+        if fill is None:
+            return None
+        filled = fill(run)
+        if len(filled) > MAX_TEXT:
+            log.error("{s.eval} makes a text of more than %d bytes", MAX_TEXT)
+            return None
+        return filled
+
+    def _bind(self, text: str) -> runtime.CompiledText | None:
+        found = Diagnostics()
+        template = parse_template(text, None, found)
+        try:
+            if not found.failed:
+                return self.binding.template(template)
+            reason = next(iter(found)).message
+        except CannotBind as error:
+            reason = str(error)
+        log.error("{s.eval} of '%s': %s", text, reason)
+        return None
+
+
+class RouteCompiler(ExpressionCompiler):
+    """Compiles the statements of one route."""
+
+    def __init__(self, program: Program, binding: Binding, pool: Pool, budget: bool) -> None:
+        super().__init__(program, binding, pool)
+        self.budget = budget
+        self.asserts = bool(program.parameters.get("enable_asserts", 0))
+        limit = program.parameters.get("max_while_loops", 10000)
+        self.max_while_loops = limit if isinstance(limit, int) else 10000
+
+    def route(self, node: n.Route) -> ast.AsyncFunctionDef:
+        body = self.block(node.body)
+        body += statements("frames.pop(); run.returned = ()\nreturn run.rc or 1")
+        used = {x.id for s in body for x in ast.walk(s) if isinstance(x, ast.Name)}
+        head = statements(
+            """
+            frames = run.frames
+            if len(frames) >= MAX_ROUTE_DEPTH:
+                return too_deep(run)
+            frames.append((INFO, p))
+            """,
+            MAX_ROUTE_DEPTH="MAX_ROUTE_DEPTH",
+            INFO=self.pool.put("info", RouteInfo(node.kind, node.name)),
+        )
+        if self.budget:
+            head += statements("run.step()")
+        head += [s for key, text in _LOCALS.items() if key in used for s in statements(text)]
+        locate(head, node.head)
+        locate(body, node.body.span.end)
+        arguments = ast.arguments([], [ast.arg("run"), ast.arg("p")], None, [], [], None, [])
+        function = ast.AsyncFunctionDef(python_name(node.kind, node.name), arguments, [*head, *body], [], None, None)
+        if "type_params" in ast.AsyncFunctionDef._fields:
+            vars(function)["type_params"] = []  # Python 3.12 and newer want it
+        locate([function], node.head)
+        return function
+
+    # -- statements ---------------------------------------------------------------------------------------------
+
+    def block(self, node: n.Block) -> list[ast.stmt]:
+        return [s for statement in node.statements for s in self.statement(statement)]
+
+    def inner_block(self, node: n.Block, empty: int) -> list[ast.stmt]:
+        """The block of an if or a loop; `empty` is `$rc` after a block without statements."""
+        body = self.block(node)
+        last = _last(node)
+        if last is None:
+            return [*body, *statements("run.rc = EMPTY", EMPTY=empty)]
+        if isinstance(last, n.If):
+            body += statements("if not run.rc:\n    run.rc = 1")
+        return body
+
+    def statement(self, node: n.Statement) -> list[ast.stmt]:
+        made = self._statement(node)
+        locate(made, node.span)
+        return made
+
+    def _statement(self, node: n.Statement) -> list[ast.stmt]:
+        match node:
+            case n.Block():
+                return self.block(node)
+            case n.Empty():
+                return []
+            case n.Assignment():
+                return self.assign(node)
+            case n.Call() | n.RouteCall():
+                return self.call_statement(node)
+            case n.If():
+                return self.if_(node)
+            case n.While():
+                return self.while_(node)
+            case n.For():
+                return self.for_(node)
+            case n.Switch():
+                return self.switch(node)
+            case n.Break():
+                return statements("run.rc = -5\nbreak")
+            case n.Return():
+                return self.return_(node)
+            case n.Exit():
+                return statements("run.stop()")
+            case n.Drop():
+                return statements("run.drop()")
+            case n.Assert():
+                return self.assertion(node)
+            case n.Async():
+                return self.async_(node)
+            case n.Launch():
+                return self.launch(node)
+            case _:
+                assert_never(node)
+
+    def call_statement(self, node: n.Call | n.RouteCall) -> list[ast.stmt]:
+        if isinstance(node, n.RouteCall):
+            if isinstance(self.route_name(node.name), str):
+                return statements("run.rc = CALL", CALL=self.route_call(node))
+            call = self.route_call(node)  # an unknown name leaves $rc as it was
+            assert isinstance(call, ast.IfExp) and isinstance(call.test, ast.Compare)
+            return statements("if (T := CALL) is not None:\n    run.rc = T", T=self.temporary(), CALL=_awaited(call))
+        return statements(
+            """
+            try:
+                r = CALL
+            except Exception as error:
+                r = run.failed(error)
+            if not r:
+                run.stop()
+            run.rc = r
+            """,
+            CALL=self.call(node),
+        )
+
+    # -- assignments --------------------------------------------------------------------------------------------
+
+    def assign(self, node: n.Assignment) -> list[ast.stmt]:
+        if _has_call(node.value):
+            body = self._assign(node, self.assigned_value(node), can_fail=True)
+            return self._guarded(body, statements("run.rc = run.failed(error)"))
+        if node.operator not in ("=", ":="):
+            return self._assign_compound(node)
+        fast = self.fast(node.value) if isinstance(node.value, n.Binary | n.Unary) else None
+        general = self._assign(node, self.general(node.value), self.can_fail(node.value))
+        if fast is None:
+            return general
+        return self._either(node, fast.guards, self.wrapped(fast), general)
+
+    def _assign_compound(self, node: n.Assignment) -> list[ast.stmt]:
+        binary = n.Binary(node.operator[:-1], node.target, node.value, span=node.span)
+        fast = self.fast(binary)
+        general = self._assign(node, self.assigned_value(node), can_fail=True)
+        return general if fast is None else self._either(node, fast.guards, self.wrapped(fast), general)
+
+    def _either(
+        self, node: n.Assignment, guards: tuple[ast.expr, ...], fast: ast.expr, general: list[ast.stmt]
+    ) -> list[ast.stmt]:
+        if not guards:
+            return self._assign(node, fast, can_fail=False)
+        test = guards[0] if len(guards) == 1 else ast.BoolOp(ast.And(), list(guards))
+        return statements(
+            "if TEST:\n    FAST\nelse:\n    GENERAL",
+            TEST=test,
+            FAST=self._assign(node, fast, can_fail=False),
+            GENERAL=general,
+        )
+
+    def _assign(self, node: n.Assignment, value: ast.expr, can_fail: bool) -> list[ast.stmt]:
+        """Put `value` into the target and set `$rc`."""
+        if can_fail:
+            t = self.temporary()
+            return statements(
+                "if (T := VALUE) is FAILED:\n    run.rc = -1\nelse:\n    STORE",
+                T=t,
+                VALUE=value,
+                STORE=self._store(node, name(t)),
+            )
+        return self._store(node, value)
+
+    def _store(self, node: n.Assignment, value: ast.expr) -> list[ast.stmt]:
+        target, operator = node.target, ":=" if node.operator == ":=" else "="
+        inner = target.inner.constant if target.inner is not None else None
+        if not self.is_plain(node.value):
+            value = expression("stored(VALUE)", VALUE=value)
+        if target.name == "var" and inner is not None:
+            return statements("v[SLOT] = VALUE\nrun.rc = 1", SLOT=self.binding.slot(inner), VALUE=value)
+        if target.name == "avp" and inner is not None and target.index is None:
+            return self._store_avp(inner, operator, value, may_be_null=not _never_null(node.value))
+        setter = self.pool.put("set", self.binding.access(target).set)
+        return statements(
+            "run.rc = 1 if SET(run, VALUE, OPERATOR) else -1", SET=setter, VALUE=value, OPERATOR=constant(operator)
+        )
+
+    def _store_avp(self, avp: str, operator: str, value: ast.expr, may_be_null: bool) -> list[ast.stmt]:
+        if operator == ":=":
+            if isinstance(value, ast.Constant) and value.value is None:
+                return statements("avps.pop(NAME, None)\nrun.rc = 1", NAME=constant(avp))
+            if not may_be_null:
+                return statements("avps[NAME] = [VALUE]\nrun.rc = 1", NAME=constant(avp), VALUE=value)
+        elif not may_be_null:
+            return statements(
+                """
+                if (L := avps.get(NAME)) is None:
+                    avps[NAME] = [VALUE]
+                else:
+                    L.append(VALUE)
+                run.rc = 1
+                """,
+                L=self.temporary(),
+                NAME=constant(avp),
+                VALUE=value,
+            )
+        return statements(
+            "run.rc = 1 if avp_assign(avps, NAME, None, OPERATOR, VALUE) else -1",
+            NAME=constant(avp),
+            OPERATOR=constant(operator),
+            VALUE=value,
+        )
+
+    # -- flow -------------------------------------------------------------------------------------------------------
+
+    def tested(self, node: n.Condition) -> tuple[list[ast.stmt], ast.expr, list[ast.stmt]]:
+        """A condition: what comes before it, its code, and what comes first in each branch."""
+        if not _has_call(node):
+            return [], self.condition(node), []
+        outer, self.rc = self.rc, name("rc")
+        c = self.temporary()
+        before = statements("rc = run.rc") + self._guarded(
+            statements("C = CONDITION", C=c, CONDITION=self.condition(node)),
+            statements("C = None\nrc = run.failed(error)", C=c),
+        )
+        self.rc = outer
+        return before, name(c), statements("run.rc = rc")
+
+    def _guarded(self, body: list[ast.stmt], failed: list[ast.stmt]) -> list[ast.stmt]:
+        return statements("try:\n    BODY\nexcept Exception as error:\n    FAILING", BODY=body, FAILING=failed)
+
+    def if_(self, node: n.If) -> list[ast.stmt]:
+        before, test, first = self.tested(node.condition)
+        locate(before, node.condition.span)
+        otherwise = self.inner_block(node.otherwise, 0) if node.otherwise else statements("run.rc = 0")
+        return before + statements(
+            "if TEST:\n    FIRST\n    THEN\nelse:\n    FIRST\n    OTHERWISE",
+            TEST=test,
+            FIRST=first,
+            THEN=self.inner_block(node.then, 1),
+            OTHERWISE=otherwise,
+        )
+
+    def while_(self, node: n.While) -> list[ast.stmt]:
+        before, test, first = self.tested(node.condition)
+        return statements(
+            """
+            for TURN in range(LIMIT):
+                BEFORE
+                if not TEST:
+                    if not TURN:
+                        run.rc = 1
+                    break
+                FIRST
+                BODY
+                STEP
+                if TURN & MASK == MASK:
+                    await pause(run)
+            else:
+                loop_limit(run, LIMIT)
+            """,
+            TURN=self.temporary(),
+            LIMIT=max(self.max_while_loops, 1),
+            BEFORE=before,
+            TEST=test,
+            FIRST=first,
+            BODY=self.inner_block(node.body, 1),
+            STEP=self._step(),
+            MASK=PAUSE_MASK,
+        )
+
+    def _step(self) -> list[ast.stmt]:
+        return statements("run.step()") if self.budget else []
+
+    def for_(self, node: n.For) -> list[ast.stmt]:
+        item, turn = self.temporary(), self.temporary()
+        return statements(
+            """
+            TURN = 0
+            for ITEM in SEQUENCE:
+                TURN += 1
+                ASSIGN
+                BODY
+                STEP
+                if TURN & MASK == MASK:
+                    await pause(run)
+            if not TURN:
+                run.rc = 1
+            """,
+            TURN=turn,
+            ITEM=item,
+            SEQUENCE=self._sequence(node.sequence),
+            ASSIGN=self._iterator(node.iterator, item),
+            BODY=self.inner_block(node.body, 1),
+            STEP=self._step(),
+            MASK=PAUSE_MASK,
+        )
+
+    def _sequence(self, node: n.Variable) -> ast.expr:
+        inner = node.inner.constant if node.inner is not None else None
+        if node.name == "avp" and inner is not None and node.index == "*" and not node.transformations:
+            return expression("AvpWalk(avps, NAME)", NAME=constant(inner))
+        return expression("walk(run, ACCESS)", ACCESS=self.pool.put("variable", self.binding.access(node)))
+
+    def _iterator(self, node: n.Variable, item: str) -> list[ast.stmt]:
+        inner = node.inner.constant if node.inner is not None else None
+        if node.name == "var" and inner is not None:
+            return statements("v[SLOT] = ITEM", SLOT=self.binding.slot(inner), ITEM=item)
+        operator = "=" if node.name == "avp" else ":="
+        setter = self.pool.put("set", self.binding.access(node).set)
+        return statements(
+            "if not SET(run, ITEM, OPERATOR):\n    break", SET=setter, ITEM=item, OPERATOR=constant(operator)
+        )
+
+    def switch(self, node: n.Switch) -> list[ast.stmt]:
+        numbers: dict[int, int] = {}
+        texts: dict[str, int] = {}
+        default = len(node.cases)
+        for number, case in enumerate(node.cases):
+            match case.value:
+                case n.Integer():
+                    numbers.setdefault(case.value.value, number)
+                case n.String():
+                    texts.setdefault(_folded(case.value.value), number)
+                case None:
+                    default = number
+        chosen = self.temporary()
+        body: list[ast.stmt] = []
+        for number, case in enumerate(node.cases):
+            inner = self.block(case.body)
+            if isinstance(_last(case.body), n.If):
+                inner += statements("if not run.rc:\n    run.rc = 1")
+            if inner:
+                locate(inner, case.span)
+                body += statements("if CHOSEN <= NUMBER:\n    BODY", CHOSEN=chosen, NUMBER=number, BODY=inner)
+        return statements(
+            "CHOSEN = case_of(SUBJECT, NUMBERS, TEXTS, DEFAULT)\nrun.rc = 1\nwhile True:\n    BODY\n    break",
+            CHOSEN=chosen,
+            SUBJECT=self.variable(node.subject),
+            NUMBERS=self.pool.put("numbers", numbers),
+            TEXTS=self.pool.put("texts", texts),
+            DEFAULT=default,
+            BODY=body,
+        )
+
+    def return_(self, node: n.Return) -> list[ast.stmt]:
+        given = ast.Tuple([constant(None) if v is None else self.value(v) for v in node.values], ast.Load())
+        before: list[ast.stmt] = []
+        match node.code:
+            case None:
+                code = constant(1)
+            case n.Integer(value=0):
+                return statements("run.stop()")
+            case n.Integer():
+                code = constant(node.code.value)
+            case n.Variable():
+                code = name(self.temporary())
+                before = statements(
+                    "if not (CODE := return_code(VALUE)):\n    run.stop()",
+                    CODE=code.id if isinstance(code, ast.Name) else "",
+                    VALUE=self.variable(node.code),
+                )
+        return before + statements("run.returned = VALUES\nframes.pop()\nreturn CODE", VALUES=given, CODE=code)
+
+    def assertion(self, node: n.Assert) -> list[ast.stmt]:
+        if not self.asserts:
+            return statements("run.rc = 1")
+        before, test, first = self.tested(node.condition)
+        text = constant("") if node.text is None else constant(node.text.value)
+        return before + statements(
+            "FIRST\nif not TEST:\n    assertion_failed(run, TEXT)\nrun.rc = 1", FIRST=first, TEST=test, TEXT=text
+        )
+
+    # -- async and launch -------------------------------------------------------------------------------------------
+
+    def pending(self, node: n.Call, t: str) -> list[ast.stmt]:
+        """Start the operation; `t` holds its `Pending` afterwards."""
+        resolved = self.program.call(node)
+        implementation = resolved.function.implementation
+        call = (
+            expression("unavailable(NAME)", NAME=constant(node.name))
+            if implementation is None
+            else self.started(node, resolved, implementation)
+        )
+        return self._guarded(
+            statements("T = pending_of(CALL)", T=t, CALL=call), statements("T = run.undelivered(error)", T=t)
+        )
+
+    def resume(self, node: n.String | n.Variable) -> ast.expr:
+        target = self.route_name(node)
+        return name(target) if isinstance(target, str) else expression("resume_route(run, T)", T=target)
+
+    def async_(self, node: n.Async) -> list[ast.stmt]:
+        t = self.temporary()
+        timeout = (
+            constant(None) if node.timeout is None else expression("number_argument(A)", A=self.value(node.timeout))
+        )
+        return self.pending(node.call, t) + statements(
+            "run.suspend(T, RESUME, TIMEOUT)", T=t, RESUME=self.resume(node.resume), TIMEOUT=timeout
+        )
+
+    def launch(self, node: n.Launch) -> list[ast.stmt]:
+        t = self.temporary()
+        match node.text:
+            case None:
+                text = constant(None)
+            case n.String():
+                text = self.template(self.program.template(node.text))
+            case n.Variable():
+                text = self.variable(node.text)
+        return self.pending(node.call, t) + statements(
+            "run.launch(T, RESUME, TEXT)\nrun.rc = 1",
+            T=t,
+            RESUME=constant(None) if node.resume is None else self.resume(node.resume),
+            TEXT=text,
+        )
+
+
+_LOCALS = {"v": "v = run.vars", "avps": "avps = run.avps"}
+
+
+def _awaited(call: ast.IfExp) -> ast.expr:
+    """The awaited call inside `(-1 if (T := await …) is None else T)`."""
+    assert isinstance(call.test, ast.Compare) and isinstance(call.test.left, ast.NamedExpr)
+    return call.test.left.value
+
+
+def _has_call(node: n.Condition) -> bool:
+    match node:
+        case n.Call() | n.RouteCall():
+            return True
+        case n.Not():
+            return _has_call(node.operand)
+        case n.Logic() | n.Comparison() | n.Binary():
+            return _has_call(node.left) or _has_call(node.right)
+        case n.Unary():
+            return _has_call(node.operand)
+        case n.Bracketed():
+            return _has_call(node.expression)
+        case n.Assignment():
+            return _has_call(node.value)
+    return False
+
+
+def _never_null(node: n.Expression) -> bool:
+    return isinstance(node, n.Integer | n.String | n.Binary | n.Unary | n.Call | n.RouteCall | n.Comparison)
+
+
+def _last(node: n.Block) -> n.Statement | None:
+    """The last statement of a block that does something."""
+    for statement in reversed(node.statements):
+        if isinstance(statement, n.Block):
+            inner = _last(statement)
+            if inner is not None:
+                return inner
+        elif not isinstance(statement, n.Empty):
+            return statement
+    return None
+
+
+def _folded(text: str) -> str:
+    from ..values import decode, encode
+
+    return text.lower() if text.isascii() else decode(encode(text).lower())
