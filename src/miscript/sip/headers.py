@@ -1,0 +1,76 @@
+"""The header section of a message: its fields with the bytes they came from, and the names of fields.
+
+Source: RFC 3261 section 7.3; the compact names of its IANA registry.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..values import decode
+
+COMPACT_NAMES = {
+    "a": "accept-contact",
+    "b": "referred-by",
+    "c": "content-type",
+    "d": "request-disposition",
+    "e": "content-encoding",
+    "f": "from",
+    "i": "call-id",
+    "j": "reject-contact",
+    "k": "supported",
+    "l": "content-length",
+    "m": "contact",
+    "n": "identity-info",
+    "o": "event",
+    "r": "refer-to",
+    "s": "subject",
+    "t": "to",
+    "u": "allow-events",
+    "v": "via",
+    "x": "session-expires",
+    "y": "identity",
+}
+"""Compact names and what they stand for, in lower case."""
+
+_FIELD = re.compile(rb"(?P<name>[^\x00-\x20:]+)[ \t]*:(?P<value>[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)(?:\r?\n|\Z)")
+_LINE = re.compile(rb"[^\n]*(?:\n|\Z)")
+_FOLD = re.compile(rb"[ \t]*\r?\n[ \t]+")
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderField:
+    """One header field.
+
+    `name` is as written, `key` its long form in lower case, `value` unfolded and without blanks around it; `start`
+    and `end` are the place of the whole field in the message, its line end included.
+    """
+
+    name: str
+    key: str
+    value: str
+    start: int
+    end: int
+
+
+def header_key(name: str) -> str:
+    """The name under which a field is looked up: in lower case, compact names in their long form."""
+    lower = name.lower()
+    return COMPACT_NAMES.get(lower, lower)
+
+
+def scan_headers(data: bytes, start: int, end: int) -> Iterator[HeaderField]:
+    """The header fields between two positions.  Lines that are no header field are left out."""
+    at = start
+    while at < end:
+        found = _FIELD.match(data, at, end)
+        if found is None:
+            line = _LINE.match(data, at, end)
+            at = line.end() if line else end
+            continue
+        name = decode(found["name"])
+        value = decode(_FOLD.sub(b" ", found["value"]).strip())
+        yield HeaderField(name, header_key(name), value, at, found.end())
+        at = found.end()

@@ -1,0 +1,275 @@
+"""A SIP message: the bytes as they came, read only as far as somebody asks, and the edits of a script.
+
+`Message.parse` looks at the start line and at sizes, nothing else.  Header fields are found at the first question
+about one, and their values parsed when wanted.  `append_hf` and `remove_hf` are kept as a list of edits and
+applied when the message is written (`to_bytes`): what reads headers in the same route still sees the message as
+it came, as in OpenSIPS.  The Request-URI is the exception: a new one is seen at once.
+
+Source: RFC 3261 section 7 and 18.3.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..values import decode, encode
+from .headers import HeaderField, header_key, scan_headers
+from .name_addr import NameAddr
+from .syntax import SipSyntaxError
+from .uri import SipUri
+from .via import Via
+
+VERSION = "SIP/2.0"
+
+_REQUEST_LINE = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]+) ([^\x00-\x20\x7f]+) (SIP/[0-9]+\.[0-9]+)\r?\n", re.IGNORECASE)
+_STATUS_LINE = re.compile(rb"(SIP/[0-9]+\.[0-9]+) ([1-6][0-9]{2})(?: ([^\r\n]*))?\r?\n", re.IGNORECASE)
+_END_OF_HEADERS = re.compile(rb"(?:\A|\r?\n)(\r?\n)")
+_CONTENT_LENGTH = re.compile(r"[0-9]{1,10}")
+_HEADER_NAME = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+[ \t]*:")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes above which a message is refused: all of it in bytes, its start line in bytes, its header lines."""
+
+    message: int = 65536
+    start_line: int = 8192
+    header_lines: int = 512
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class _Append:
+    """Text to write behind the last header field, or before the field at `before`."""
+
+    text: bytes
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Remove:
+    """A header field that is not to be written."""
+
+    field: HeaderField
+
+
+class Message:
+    """A request or a response.
+
+    `method` and `uri` (the Request-URI as text) are None in a response, `status` and `reason` in a request.
+    """
+
+    __slots__ = (
+        "_body_start", "_edits", "_fields", "_headers_start", "_new_uri", "data", "method", "original_uri",
+        "reason", "status", "version",
+    )  # fmt: skip
+
+    def __init__(self, data: bytes, start_line: re.Match[bytes], body_start: int) -> None:
+        self.data = data
+        self.method: str | None = None
+        self.original_uri: str | None = None
+        self.status: int | None = None
+        self.reason: str | None = None
+        if start_line.re is _REQUEST_LINE:
+            method, uri, version = (decode(part) for part in start_line.groups())
+            self.method, self.original_uri, self.version = method, uri, version
+        else:
+            version, status, reason = (decode(part or b"") for part in start_line.groups())
+            self.version, self.status, self.reason = version, int(status), reason
+        self._headers_start = start_line.end()
+        self._body_start = body_start
+        self._fields: tuple[HeaderField, ...] | None = None
+        self._new_uri: str | None = None
+        self._edits: list[_Append | _Remove] = []
+
+    @classmethod
+    def parse(cls, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Message:
+        """Take a whole message, such as a datagram; empty lines before it are skipped.
+
+        Raises `SipSyntaxError` (its position counts bytes): no start line, no empty line behind the header
+        fields, beyond a limit.
+        """
+        if len(data) > limits.message:
+            raise SipSyntaxError(f"the message is longer than {limits.message} bytes", limits.message)
+        start = len(data) - len(data.lstrip(b"\r\n"))
+        line_end = data.find(b"\n", start, start + limits.start_line)
+        if line_end < 0:
+            raise SipSyntaxError(f"no start line of at most {limits.start_line} bytes", start)
+        line = _REQUEST_LINE.match(data, start) or _STATUS_LINE.match(data, start)
+        if line is None or line.end() != line_end + 1:
+            raise SipSyntaxError("the start line is neither 'METHOD URI SIP/2.0' nor 'SIP/2.0 CODE REASON'", start)
+        end = _END_OF_HEADERS.search(data, line_end - (data[line_end - 1] == 13))
+        if end is None:
+            raise SipSyntaxError("there is no empty line behind the header fields", len(data))
+        if data.count(b"\n", line.end(), end.end()) > limits.header_lines:
+            raise SipSyntaxError(f"more than {limits.header_lines} header lines", line.end())
+        return cls(data, line, end.end())
+
+    def __len__(self) -> int:
+        """The length in bytes as the message came."""
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        what = f"{self.method} {self.uri}" if self.is_request else f"{self.status} {self.reason}"
+        return f"<Message {what}, {len(self)} bytes>"
+
+    # -- start line -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_request(self) -> bool:
+        return self.method is not None
+
+    @property
+    def uri(self) -> str | None:
+        """The Request-URI as it is now; `original_uri` is the one that came."""
+        return self.original_uri if self._new_uri is None else self._new_uri
+
+    @uri.setter
+    def uri(self, text: str | None) -> None:
+        """Set another Request-URI; None brings back the one that came.
+
+        Raises `SipSyntaxError` when it is no URI, `ValueError` when this is a response.
+        """
+        if not self.is_request:
+            raise ValueError("a response has no Request-URI")
+        if text is not None:
+            SipUri.parse(text)
+        self._new_uri = text
+
+    # -- header fields --------------------------------------------------------------------------------------------
+
+    @property
+    def fields(self) -> tuple[HeaderField, ...]:
+        """All header fields as they came."""
+        if self._fields is None:
+            self._fields = tuple(scan_headers(self.data, self._headers_start, self._body_start))
+        return self._fields
+
+    def headers(self, name: str) -> list[str]:
+        """The values of all fields `name`, whether long or compact, in any case; lists are not split."""
+        key = header_key(name)
+        return [field.value for field in self.fields if field.key == key]
+
+    def header(self, name: str, index: int = 0) -> str | None:
+        """The value of one of the fields `name`; a negative index counts from the last one."""
+        values = self.headers(name)
+        return values[index] if -len(values) <= index < len(values) else None
+
+    @property
+    def call_id(self) -> str | None:
+        return self.header("Call-ID")
+
+    @property
+    def cseq(self) -> tuple[int, str] | None:
+        """Number and method of CSeq, or None when it is missing or wrong."""
+        number, _, method = (self.header("CSeq") or "").partition(" ")
+        if not (number.isascii() and number.isdecimal() and len(number) <= 10 and method.strip()):
+            return None
+        return int(number), method.strip()
+
+    @property
+    def from_(self) -> NameAddr | None:
+        """From, or None when there is none.  Raises `SipSyntaxError`."""
+        value = self.header("From")
+        return None if value is None else NameAddr.parse(value)
+
+    @property
+    def to(self) -> NameAddr | None:
+        """To, or None when there is none.  Raises `SipSyntaxError`."""
+        value = self.header("To")
+        return None if value is None else NameAddr.parse(value)
+
+    @property
+    def vias(self) -> list[Via]:
+        """All Via values, the last hop first.  Raises `SipSyntaxError`."""
+        return [via for value in self.headers("Via") for via in Via.parse_many(value)]
+
+    # -- body -----------------------------------------------------------------------------------------------------
+
+    @property
+    def content_length(self) -> int | None:
+        """What Content-Length says, or None when it is missing or no number."""
+        value = self.header("Content-Length") or ""
+        return int(value) if _CONTENT_LENGTH.fullmatch(value) else None
+
+    @property
+    def body(self) -> bytes:
+        """The body.  What is behind the length that Content-Length tells is not part of it (RFC 3261 18.3)."""
+        body = self.data[self._body_start :]
+        length = self.content_length
+        return body if length is None else body[:length]
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether less came than Content-Length tells: to be refused on UDP, to be waited for on TCP."""
+        length = self.content_length
+        return length is not None and len(self.data) - self._body_start < length
+
+    # -- edits ----------------------------------------------------------------------------------------------------
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether `to_bytes` gives something else than what came."""
+        return bool(self._edits) or self._new_uri is not None
+
+    def append_hf(self, text: str, before: HeaderField | None = None) -> None:
+        """Add header fields behind the last one, or before another; a line end is added when it is missing.
+
+        Raises `SipSyntaxError` when a line is no header field or folded line, so that no text can end the headers.
+        """
+        data = encode(text).replace(b"\r\n", b"\n").rstrip(b"\n")
+        lines = data.split(b"\n")
+        for number, line in enumerate(lines):
+            folded = number > 0 and line[:1] in (b" ", b"\t") and line.strip()
+            if b"\r" in line or not (folded or _HEADER_NAME.match(line)):
+                raise SipSyntaxError(f"'{decode(line)}' is no header field", 0)
+        self._edits.append(_Append(b"\r\n".join(lines) + b"\r\n", None if before is None else before.start))
+
+    def remove_hf(self, name: str) -> int:
+        """Leave out all fields `name`; gives how many there are."""
+        key = header_key(name)
+        found = [field for field in self.fields if field.key == key]
+        self._edits += [_Remove(field) for field in found]
+        return len(found)
+
+    def to_bytes(self) -> bytes:
+        """The message with all edits."""
+        if not self.is_edited:
+            return self.data
+        removed = {edit.field.start for edit in self._edits if isinstance(edit, _Remove)}
+        added: dict[int | None, list[bytes]] = {}
+        for edit in self._edits:
+            if isinstance(edit, _Append):
+                added.setdefault(edit.before, []).append(edit.text)
+        parts = [self._start_line()]
+        at = self._headers_start
+        for field in self.fields:
+            parts.append(self.data[at : field.start])
+            parts += added.get(field.start, ())
+            if field.start not in removed:
+                parts.append(self.data[field.start : field.end])
+            at = field.end
+        parts += added.get(None, ())
+        parts.append(self.data[at:])
+        return b"".join(parts)
+
+    def _start_line(self) -> bytes:
+        if self._new_uri is None:
+            return self.data[: self._headers_start]
+        return encode(f"{self.method} {self._new_uri} {self.version}\r\n")
+
+
+def dummy_message() -> Message:
+    """The message of the startup route and of all routes that run without one of their own."""
+    return Message.parse(
+        b"DUMMY sip:user@dummy.com SIP/2.0\r\n"
+        b"Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKdummy\r\n"
+        b"To: <sip:to@dummy.com>\r\n"
+        b"From: <sip:from@dummy.com>;tag=1\r\n"
+        b"Call-ID: dummy-1\r\n"
+        b"CSeq: 1 DUMMY\r\n"
+        b"\r\n"
+    )

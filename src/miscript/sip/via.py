@@ -1,0 +1,122 @@
+"""Via header fields: the way that a request took, and its response takes back.
+
+Source: RFC 3261 section 20.42 and 25.1; RFC 3581 (rport).  A comment in parentheses, a leftover of RFC 2543, is
+read too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from .parameters import NO_PARAMETERS, Parameters, parse_parameters
+from .syntax import HOST, TOKEN, SipSyntaxError, expect, found_at, skip_blanks
+
+MAX_VIAS = 256
+"""Most values in one header field; Max-Forwards starts at 70."""
+
+_SLASH = re.compile(r"[ \t\r\n]*/[ \t\r\n]*")
+_PORT = re.compile(r"[ \t\r\n]*:[ \t\r\n]*([0-9]{1,5})")
+_COMMENT = re.compile(r"\(([^()]*)\)[ \t\r\n]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """`SIP/2.0/UDP host:port;params`; `params` as written, `comment` without its parentheses."""
+
+    protocol: str
+    version: str
+    transport: str
+    host: str
+    port: int | None = None
+    params: str | None = None
+    parameters: Parameters = NO_PARAMETERS
+    comment: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Via:
+        """Read one value.  Raises `SipSyntaxError`."""
+        found, at = cls.parse_at(text, 0)
+        if at < len(text):
+            raise SipSyntaxError(f"expected one Via, found {found_at(text, at)} behind it", at)
+        return found
+
+    @classmethod
+    def parse_many(cls, text: str) -> tuple[Via, ...]:
+        """Read values separated by commas.  Raises `SipSyntaxError`."""
+        found: list[Via] = []
+        at = 0
+        while True:
+            via, at = cls.parse_at(text, at)
+            found.append(via)
+            if at >= len(text):
+                return tuple(found)
+            if len(found) >= MAX_VIAS:
+                raise SipSyntaxError(f"more than {MAX_VIAS} Via values", at)
+            at += 1
+
+    @classmethod
+    def parse_at(cls, text: str, at: int) -> tuple[Via, int]:
+        """The value at `at` and the position behind it: that of a comma, or of the end."""
+        protocol, at = expect(TOKEN, text, skip_blanks(text, at), "the name of a protocol")
+        version, at = expect(TOKEN, text, _slash(text, at), "a version")
+        transport, at = expect(TOKEN, text, _slash(text, at), "a transport")
+        sent_by = skip_blanks(text, at)
+        if sent_by == at:
+            raise SipSyntaxError(f"expected a blank behind the transport, found {found_at(text, at)}", at)
+        host, at = expect(HOST, text, sent_by, "a host")
+        port, at = _parse_port(text, at)
+        params, parameters = None, NO_PARAMETERS
+        if text.startswith(";", at):
+            first = at + 1
+            parameters, at = parse_parameters(text, first, ends=",(")
+            params = text[first:at].strip(" \t\r\n")
+        comment = None
+        if (found := _COMMENT.match(text, at)) is not None:
+            comment, at = found[1], found.end()
+        if at < len(text) and text[at] != ",":
+            raise SipSyntaxError(f"expected ';', ',' or the end, found {found_at(text, at)}", at)
+        return cls(protocol, version, transport, host, port, params, parameters, comment), at
+
+    def __str__(self) -> str:
+        port = "" if self.port is None else f":{self.port}"
+        params = "" if self.params is None else f";{self.params}"
+        comment = "" if self.comment is None else f" ({self.comment})"
+        return f"{self.protocol}/{self.version}/{self.transport} {self.host}{port}{params}{comment}"
+
+    @property
+    def branch(self) -> str | None:
+        """The `branch` parameter, which names the transaction."""
+        return self.parameters.get("branch")
+
+    @property
+    def received(self) -> str | None:
+        """The `received` parameter: the address that the request came from."""
+        return self.parameters.get("received")
+
+    @property
+    def rport(self) -> str | None:
+        """The `rport` parameter: "" in a request that asks for it, then the port that the request came from."""
+        return self.parameters.get("rport")
+
+    def with_parameter(self, name: str, value: str | None) -> Via:
+        """The value with a parameter set (None: without a value)."""
+        parameters = self.parameters.with_value(name, value)
+        return replace(self, parameters=parameters, params=str(parameters))
+
+
+def _slash(text: str, at: int) -> int:
+    found = _SLASH.match(text, at)
+    if found is None:
+        raise SipSyntaxError(f"expected '/', found {found_at(text, at)}", at)
+    return found.end()
+
+
+def _parse_port(text: str, at: int) -> tuple[int | None, int]:
+    found = _PORT.match(text, at)
+    if found is None:
+        return None, skip_blanks(text, at)
+    port = int(found[1])
+    if port > 65535:
+        raise SipSyntaxError(f"the port {port} is above 65535", found.start(1))
+    return port, skip_blanks(text, found.end())
