@@ -1,0 +1,162 @@
+"""How a command reads one parameter of a request.
+
+The annotation of a handler's parameter says what it wants: `str`, `int`, `list[str]` (each also with `| None`).
+A reader takes the JSON value and gives back what the handler is called with, or raises `Invalid params` naming the
+parameter.  A parameter annotated `Raw` (or `object`, or not at all) is handed over unread and may be anything.
+
+Source: observed answers of OpenSIPS 4.1; numbers beyond 32 bits are refused instead of wrapped.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import keyword
+import re
+import types
+import typing
+from collections.abc import Callable
+from typing import TypeAlias
+
+from ..errors import DeclarationError, MIError
+from ..values import INT_MAX, INT_MIN
+from .jsonrpc import invalid_params
+
+Raw: TypeAlias = object
+"""Annotation of a handler's parameter that takes any JSON value as it is."""
+
+Reader: TypeAlias = Callable[[object], object]
+
+_INTEGER = re.compile(r"([+-]?)0*([0-9]{1,10})")
+
+
+def python_name(parameter: str) -> str:
+    """The name that a handler's parameter must have: `integrity-key` → `integrity_key`, `from` → `from_`."""
+    name = parameter.replace("-", "_")
+    return name + "_" if keyword.iskeyword(name) else name
+
+
+def text_reader(name: str) -> Reader:
+    """Text is wanted: a text, or a number, cut to an integer and written in decimal."""
+
+    def read(value: object) -> object:
+        if value.__class__ is str:
+            return value
+        text = _text(value)
+        if text is None:
+            raise _bad_type(name)
+        return text
+
+    return read
+
+
+def integer_reader(name: str) -> Reader:
+    """An integer is wanted: a number, cut, or a text of digits with or without a sign."""
+
+    def read(value: object) -> object:
+        if value.__class__ is int and INT_MIN <= value <= INT_MAX:
+            return value
+        number = _integer_in(value) if isinstance(value, str) else _integer(value)
+        if number is None:
+            raise _bad_type(name)
+        return number
+
+    return read
+
+
+def array_reader(name: str) -> Reader:
+    """An array is wanted: not empty, its items read as texts."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, list):
+            raise _bad_type(name)
+        if not value:
+            raise invalid_params(f"Empty array in parameter '{name}'")
+        items = [item if item.__class__ is str else _text(item) for item in value]
+        if None in items:
+            raise invalid_params(f"Bad type for array item in parameter '{name}'")
+        return items
+
+    return read
+
+
+def unread(value: object) -> object:
+    """Anything will do; its type is nobody's business but the handler's."""
+    return value
+
+
+def reader_for(parameter: inspect.Parameter, name: str, owner: Callable[..., object]) -> Reader:
+    """The reader that `parameter`'s annotation asks for; `name` is what requests call it.
+
+    Raises `DeclarationError` for an annotation that cannot be read from JSON.
+    """
+    annotation = _evaluated(parameter, owner)
+    kinds = [kind for kind in _alternatives(annotation) if kind is not types.NoneType]
+    if parameter.empty in kinds or object in kinds or typing.Any in kinds:
+        return unread
+    match kinds:
+        case [kind] if kind is str:
+            return text_reader(name)
+        case [kind] if kind is int:
+            return integer_reader(name)
+        case [kind] if kind is list or kind == list[str]:
+            return array_reader(name)
+    raise DeclarationError(
+        f"MI handler '{_name_of(owner)}': parameter '{parameter.name}' is annotated '{parameter.annotation}', "
+        "expected 'str', 'int', 'list[str]' or 'Raw'"
+    )
+
+
+def _evaluated(parameter: inspect.Parameter, owner: Callable[..., object]) -> object:
+    """The annotation as an object.  Only this one is evaluated: others may name what only type checkers import."""
+    if not isinstance(parameter.annotation, str):
+        return parameter.annotation
+    function = owner.func if isinstance(owner, functools.partial) else owner
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    try:
+        return eval(parameter.annotation, getattr(function, "__globals__", {}))  # our own source, as typing does
+    except Exception as error:
+        raise DeclarationError(
+            f"MI handler '{_name_of(owner)}': the annotation '{parameter.annotation}' of parameter "
+            f"'{parameter.name}' cannot be evaluated: {error}"
+        ) from error
+
+
+def _name_of(owner: Callable[..., object]) -> str:
+    return getattr(owner, "__qualname__", repr(owner))
+
+
+def _alternatives(annotation: object) -> tuple[object, ...]:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _bad_type(name: str) -> MIError:
+    return invalid_params(f"Bad type for parameter '{name}'")
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    number = _integer(value)
+    return None if number is None else str(number)
+
+
+def _integer(value: object) -> int | None:
+    """A JSON number within 32 bits, its fraction cut."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = int(value)
+    except (ValueError, OverflowError):  # not a number, infinite
+        return None
+    return number if INT_MIN <= number <= INT_MAX else None
+
+
+def _integer_in(text: str) -> int | None:
+    match = _INTEGER.fullmatch(text)
+    if match is None:
+        return None
+    number = int(match[1] + match[2])
+    return number if INT_MIN <= number <= INT_MAX else None

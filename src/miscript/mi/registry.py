@@ -1,0 +1,325 @@
+"""All MI commands of a host: finding one by any of its names, and the one way to run it.
+
+Every door and `mi()` go through here, so that counting, tracing and the answer to a failure are the same for all:
+
+- `call` runs a request to its end; `start` runs it up to where it has to wait (`Pending`);
+- `answer` does that for everything `jsonrpc.parse` can return, and gives the bytes to send;
+- `bind` does all the work of a call with fixed words beforehand: what is left is the call of the handler.
+
+Names (`resolve`): `module:command` is a command's canonical name.  Without a colon it is the short name, if one
+module has it; several make it ambiguous; with none it may be an alias, an old name.  Case counts, blanks count.
+
+Nothing here knows of an event loop: a command that waits hands back an awaitable, and the door awaits it.
+Source: OpenSIPS manual, "Management Interface"; observed answers of OpenSIPS 4.1.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NamedTuple, assert_never, cast
+
+from ..errors import DeclarationError, MIError
+from . import tracing
+from .command import NO_RESULT, Arguments, Command, Invocation
+from .jsonrpc import (
+    METHOD_AMBIGUOUS,
+    METHOD_NOT_FOUND,
+    Batch,
+    Failure,
+    Params,
+    Request,
+    Response,
+    pretty,
+    server_error,
+)
+from .origin import Origin
+from .tracing import Exchange
+
+log = logging.getLogger(__name__)
+
+NO_HELP = "not available for this command"
+
+
+class Bound(NamedTuple):
+    """A command with fixed parameters.
+
+    `run()` returns the result, or an awaitable of it where the command waits, and raises `MIError`.  It is counted,
+    but neither timed nor traced nor guarded.
+    """
+
+    command: Command
+    run: Callable[[], object]
+
+
+@dataclass(slots=True)
+class Pending:
+    """A command that waits.  Whoever has it awaits `awaitable`, then calls one of the methods, once."""
+
+    awaitable: Awaitable[object]
+    command: Command
+    request: Request
+    started: float
+    exchange: Exchange | None
+    registry: Registry
+
+    def finish(self, outcome: object) -> Response:
+        """The answer, `outcome` being the result or the exception that came of it."""
+        return self.registry.conclude(self.command, self.request, outcome, self.started, self.exchange)
+
+    def abandon(self) -> None:
+        """Nobody waits any more and there will be no answer."""
+        self.command.counters.cancelled += 1
+        self.registry.timed(self.command, self.started)
+
+
+class Registry:
+    """The commands of one host.
+
+    `clock` gives the time of day for traced packets, `seconds` measures how long calls take.  `refused` counts
+    messages that came to no command, by error code.
+    """
+
+    def __init__(
+        self, *, clock: Callable[[], float] = time.time, seconds: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.clock = clock
+        self.seconds = seconds
+        self.refused: dict[int, int] = {}
+        self._commands: dict[str, Command] = {}
+        self._extra: set[str] = set()
+        self._short: dict[str, tuple[Command, ...]] = {}
+        self._aliases: dict[str, tuple[Command, ...]] = {}
+
+    # Names
+
+    def register(self, command: Command, *, extra: bool = False) -> None:
+        """Add `command`; `extra` if OpenSIPS has none of that name.  Raises `DeclarationError` for a second one."""
+        if command.full in self._commands:
+            raise DeclarationError(f"MI command '{command.full}' is declared twice")
+        self._commands[command.full] = command
+        if extra:
+            self._extra.add(command.full)
+        self._short[command.name] = (*self._short.get(command.name, ()), command)
+        for alias in dict.fromkeys(command.aliases):
+            self._aliases[alias] = (*self._aliases.get(alias, ()), command)
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """All commands, the server's in the order of registration, then ours."""
+        extra = self._extra
+        return tuple(sorted(self._commands.values(), key=lambda command: command.full in extra))
+
+    def resolve(self, name: str) -> Command:
+        """The command called `name`.  Raises `MIError`: -32601 `Method not found`, -32001 `Method ambiguous`."""
+        command = self._commands.get(name)
+        if command is not None:
+            return command
+        candidates = self._short.get(name) or self._aliases.get(name)
+        if not candidates:
+            raise MIError(METHOD_NOT_FOUND, "Method not found")
+        if len(candidates) > 1:
+            names = ", ".join(candidate.full for candidate in candidates)
+            raise MIError(METHOD_AMBIGUOUS, "Method ambiguous", f"supported names: {names}")
+        return candidates[0]
+
+    def which(self, name: str | None = None) -> list[str] | list[list[str]]:
+        """The answer of `which`: all names, a module's names (`MODULE:`), or a command's recipes.
+
+        All names are the canonical ones, then the aliases that mean one command.  Raises `MIError` (404).
+        """
+        if name is None:
+            aliases = [alias for alias, owners in self._aliases.items() if len(owners) == 1]
+            return [command.full for command in self.commands] + aliases
+        if name.endswith(":"):
+            names = [command.full for command in self.commands if command.group == name[:-1]]
+            if not names:
+                raise MIError(404, "unknown MI command")
+            return names
+        return [list(recipe) for recipe in self._known(name).recipes]
+
+    def help(self, name: str) -> dict[str, str]:
+        """The answer of `help NAME`.  Raises `MIError` (404)."""
+        command = self._known(name)
+        return {"Help": command.help or NO_HELP, "Exported by": command.group}
+
+    def _known(self, name: str) -> Command:
+        try:
+            return self.resolve(name)
+        except MIError:
+            raise MIError(404, "unknown MI command") from None
+
+    # Calls with everything known beforehand, or prepared
+
+    def prepare(self, command: Command, params: Params) -> Invocation:
+        """`command` with `params` checked and read.  Raises `MIError` (-32602)."""
+        return Invocation(command, command.arguments(params))
+
+    def run(self, invocation: Invocation) -> object:
+        """Run what was prepared: see `Bound` for what that returns and raises."""
+        return self._runner(invocation.command, invocation.arguments)()
+
+    def bind(self, name: str, params: Params = None) -> Bound:
+        """The command called `name` with `params`, ready to be run any number of times.  Raises `MIError`."""
+        command = self.resolve(name)
+        return Bound(command, self._runner(command, command.arguments(params)))
+
+    def _runner(self, command: Command, arguments: Arguments) -> Callable[[], object]:
+        handler, counters = command.handler, command.counters
+
+        def run() -> object:
+            try:
+                result = handler(*arguments)
+            except Exception as error:
+                raise self._failed(command, error) from None
+            if result is NO_RESULT:
+                raise self._failed(command, result)
+            counters.succeeded += 1
+            return result
+
+        async def run_waiting() -> object:
+            try:
+                result = await cast(Awaitable[object], handler(*arguments))
+            except Exception as error:
+                raise self._failed(command, error) from None
+            except BaseException:
+                counters.cancelled += 1
+                raise
+            if result is NO_RESULT:
+                raise self._failed(command, result)
+            counters.succeeded += 1
+            return result
+
+        return run_waiting if command.waits else run
+
+    # Calls from doors
+
+    async def answer(self, parsed: Request | Batch | Failure, origin: Origin) -> bytes:
+        """Run what a client sent and give what to send back: nothing for notifications."""
+        match parsed:
+            case Batch():
+                responses = [await self.call(message, origin) for message in parsed.messages]
+                messages = [response for response in responses if response.wanted]
+                return _batch_body(messages, origin.pretty) if messages else b""
+            case Request() | Failure():
+                response = await self.call(parsed, origin)
+                return response.body(origin.pretty) if response.wanted else b""
+            case _:
+                assert_never(parsed)
+
+    async def call(self, message: Request | Failure, origin: Origin) -> Response:
+        """Run one request to its end.  Raises only what cancels the caller."""
+        started = self.start(message, origin)
+        if isinstance(started, Response):
+            return started
+        try:
+            outcome = await started.awaitable
+        except Exception as error:
+            outcome = error
+        except BaseException:
+            started.abandon()
+            raise
+        return started.finish(outcome)
+
+    def start(self, message: Request | Failure, origin: Origin) -> Response | Pending:
+        """Run one request up to its end, or to where it has to wait.  Never raises."""
+        if isinstance(message, Failure):
+            return self._refuse(message, origin)
+        try:
+            command = self.resolve(message.method)
+        except MIError as error:
+            return self._unknown(message, error, origin)
+        started = self.seconds()
+        exchange = None
+        if origin.tracing is not None:
+            exchange = self.trace(origin, message.method, message.params, command)
+        outcome: object
+        try:
+            if origin.guard is not None:
+                origin.guard.check(command, message, origin)
+            outcome = command.handler(*command.arguments(message.params))
+            if command.waits:
+                awaitable = cast(Awaitable[object], outcome)
+                return Pending(awaitable, command, message, started, exchange, self)
+        except Exception as error:
+            outcome = error
+        return self.conclude(command, message, outcome, started, exchange)
+
+    def trace(
+        self, origin: Origin, name: str, params: Params = None, command: Command | None = None
+    ) -> Exchange | None:
+        """Trace a request that is not run through here; its `Exchange` takes the reply."""
+        return tracing.trace_request(origin, name, params, command=command, clock=self.clock)
+
+    def conclude(
+        self, command: Command, request: Request, outcome: object, started: float, exchange: Exchange | None
+    ) -> Response:
+        """Count and trace the end of a call; `outcome` is its result, or the exception that it raised."""
+        response = Response(id=request.id, wanted=request.has_id)
+        if isinstance(outcome, Exception) or outcome is NO_RESULT:
+            response.error = self._failed(command, outcome)
+            response.error.__traceback__ = None  # it would keep the frames of the call alive
+        else:
+            response.result = outcome
+            command.counters.succeeded += 1
+        self.timed(command, started)
+        if exchange is not None:
+            exchange.answer(response)
+        return response
+
+    def timed(self, command: Command, started: float) -> None:
+        """Note how long a call took that ends now."""
+        command.counters.timed += 1
+        command.counters.seconds += self.seconds() - started
+
+    def _failed(self, command: Command, outcome: object) -> MIError:
+        """Count a call that failed; the error to answer with.  What no handler should raise is logged here, once."""
+        match outcome:
+            case MIError():
+                error = outcome
+            case Exception():
+                log.error("MI command '%s' failed", command.full, exc_info=outcome)
+                error = server_error()
+            case _:
+                error = server_error("Command handler returned null")
+        failed = command.counters.failed
+        failed[error.code] = failed.get(error.code, 0) + 1
+        return error
+
+    def _unknown(self, request: Request, error: MIError, origin: Origin) -> Response:
+        self._count_refusal(error)
+        response = Response(error=error, id=request.id, wanted=request.has_id)
+        if origin.tracing is not None:
+            exchange = self.trace(origin, request.method, request.params)
+            if exchange is not None:
+                exchange.answer(response)
+        return response
+
+    def _refuse(self, failure: Failure, origin: Origin) -> Response:
+        self._count_refusal(failure.error)
+        response = Response(error=failure.error, id=failure.id)
+        if origin.tracing is not None:
+            command = self._named_by(failure)
+            exchange = tracing.trace_failure(origin, failure, command=command, clock=self.clock)
+            if exchange is not None:
+                exchange.answer(response)
+        return response
+
+    def _named_by(self, failure: Failure) -> Command | None:
+        try:
+            return self.resolve(failure.method) if failure.method is not None else None
+        except MIError:
+            return None
+
+    def _count_refusal(self, error: MIError) -> None:
+        self.refused[error.code] = self.refused.get(error.code, 0) + 1
+
+
+def _batch_body(responses: list[Response], pretty_form: bool) -> bytes:
+    if pretty_form:
+        for response in responses:
+            response.body()  # turns a result that is no JSON into an error
+        return pretty([response.message() for response in responses])
+    return b"[" + b",".join(response.body() for response in responses) + b"]"
