@@ -33,24 +33,24 @@ _ALWAYS_KNOWN: Final = {"sip_trace": "tracer:trace"}
 """Old names that a list may hold although their module is not loaded: the mi_script manual uses this one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Rules:
-    """How one kind of door traces."""
+    """How one kind of door traces; the doors have most in common, so the defaults are theirs."""
 
-    unknown_commands: bool
-    unreadable_requests: bool
-    reply_turns_round: bool
+    unknown_commands: bool = True
+    unreadable_requests: bool = True
+    notification_reply: str | None = None
+    reply_turns_round: bool = True
     """Whether the reply goes from the request's destination to its source."""
-    notification_reply: str | None
-    bare_replies: bool
+    bare_replies: bool = False
     """Whether the reply is what `mi()` returns rather than a JSON-RPC message."""
 
 
 _RULES: Final = {
-    Backend.SCRIPT: _Rules(False, False, False, None, True),
-    Backend.FIFO: _Rules(True, False, True, None, False),
-    Backend.DATAGRAM: _Rules(True, True, True, None, False),
-    Backend.HTTP: _Rules(True, True, True, "202 Accepted", False),
+    Backend.SCRIPT: _Rules(unknown_commands=False, reply_turns_round=False, bare_replies=True),
+    Backend.FIFO: _Rules(unreadable_requests=False),
+    Backend.DATAGRAM: _Rules(),
+    Backend.HTTP: _Rules(notification_reply="202 Accepted"),
 }
 
 
