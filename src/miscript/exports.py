@@ -26,7 +26,11 @@ class CallGate(Module):
 A script function returns its return code (an `int`); a plain `def` is called plainly, an `async def`, or a function
 annotated `int | Awaitable[int]`, is awaited.  Kinds: `str`, `int`, `Variable` (read or written by the function
 itself), `Writable` (the same, and the checker refuses what cannot be written), `Pattern` (a regular expression);
-`Constant[str]` and `Constant[int]` take no variable, `Literal[str]` takes a text in which `$` means nothing.
+`Constant[str]` and `Constant[int]` take no variable, `Text[str]` takes a text in which `$` means nothing.
+
+A function that does its work when the script is compiled is declared with `bound_function`: it gets every argument
+once, as an `Argument` (annotated `BoundText`, `BoundNumber`, `BoundVariable` …), and returns what is called as
+`bound(run)` each time.
 """
 
 from __future__ import annotations
@@ -41,6 +45,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, TypeVar, 
 from .errors import DeclarationError
 from .script.signatures import (
     ALL_ROUTES,
+    Argument,
     Function,
     Implementation,
     Kind,
@@ -62,13 +67,18 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 Variable: TypeAlias = VariableAccess
+BoundText = Annotated[Argument, str]
+BoundNumber = Annotated[Argument, int]
+BoundVariable = Annotated[Argument, VariableAccess]
+BoundConstant = Annotated[Argument, str, "constant"]
+BoundLiteral = Annotated[Argument, str, "literal"]
 Writable = Annotated[VariableAccess, "writable"]
 Constant = Annotated[T, "constant"]
 Text = Annotated[T, "literal"]
 Pattern: TypeAlias = "re.Pattern[bytes]"
 
 
-# -- parameters and statistics ------------------------------------------------------------------------------------
+# -- parameters and statistics ------------------------------------------------------------
 
 
 class ModuleParameter:
@@ -118,28 +128,27 @@ def statistic(name: str, help: str, *, resettable: bool = True) -> StatisticDecl
     return StatisticDeclaration(name, help, resettable)
 
 
-# -- functions ------------------------------------------------------------------------------------------------------
+# -- functions ------------------------------------------------------------
 
 
 class ScriptFunction:
     """What `script_function` and `async_function` leave on a class: the function and the facts about it."""
 
     def __init__(
-        self, function: Callable[..., Any], name: str | None, routes: frozenset[str], asynchronous: bool
+        self,
+        function: Callable[..., Any],
+        name: str | None,
+        routes: frozenset[str],
+        *,
+        asynchronous: bool = False,
+        binds: bool = False,
     ) -> None:
         self.function = function
         self.name = name or function.__name__
         self.routes = routes
         self.asynchronous = asynchronous
-        self.binder: Callable[..., Any] | None = None
-        self.overloads: list[Callable[..., Any]] = []
+        self.binds = binds
         self.__doc__ = function.__doc__
-
-    def bind(self, function: F) -> F:
-        """Decorator: `function(self, *arguments)` gets every `Argument` (or None) when the script is compiled and
-        returns what is called as `bound(run)` each time."""
-        self.binder = function
-        return function
 
     def __get__(self, instance: Any, owner: type) -> Any:
         return self if instance is None else self.function.__get__(instance, owner)
@@ -148,15 +157,16 @@ class ScriptFunction:
         """The function as checker and compiler see it."""
         implementation = None
         if instance is not None:
+            method = self.function.__get__(instance)
             implementation = Implementation(
-                call=self.function.__get__(instance),
-                bind=self.binder.__get__(instance) if self.binder else None,
+                call=None if self.binds else method,
+                bind=method if self.binds else None,
                 waits=_waits(self.function),
             )
         return Function(
             self.name,
             module,
-            (_parameters(self.function, f"{module}: {self.name}"),),
+            (_parameters(self.function, 1 if self.binds else 2, f"{module}: {self.name}"),),
             self.routes,
             inspect.cleandoc(self.function.__doc__ or ""),
             self.asynchronous,
@@ -172,8 +182,21 @@ def script_function(
     `routes` names the kinds of route it may be called from (request failure reply branch error local startup timer
     event), separated by blanks; all when it is left out.
     """
-    allowed = ALL_ROUTES if routes is None else frozenset(Routes(r) for r in routes.split())
-    return lambda function: ScriptFunction(function, name, allowed, asynchronous=False)
+    return lambda function: ScriptFunction(function, name, _allowed(routes))
+
+
+def bound_function(
+    *, routes: str | None = None, name: str | None = None, asynchronous: bool = False
+) -> Callable[[Callable[..., Any]], ScriptFunction]:
+    """Declare a function that is bound to its arguments when the script is compiled.
+
+    `asynchronous`: it is for `async()` and `launch()`, and what it returns gives an awaitable or a `Pending`.
+    """
+    return lambda function: ScriptFunction(function, name, _allowed(routes), asynchronous=asynchronous, binds=True)
+
+
+def _allowed(routes: str | None) -> frozenset[str]:
+    return ALL_ROUTES if routes is None else frozenset(Routes(r) for r in routes.split())
 
 
 def async_function(*, name: str | None = None) -> Callable[[Callable[..., Any]], ScriptFunction]:
@@ -194,13 +217,20 @@ def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
 def _names_for_hints() -> dict[str, Any]:
     from .script.runtime import Pending, Run
 
-    return {"Run": Run, "Pending": Pending, "VariableAccess": VariableAccess, "re": re, "Value": Value}
+    return {
+        "Run": Run,
+        "Pending": Pending,
+        "Argument": Argument,
+        "VariableAccess": VariableAccess,
+        "re": re,
+        "Value": Value,
+    }
 
 
-def _parameters(function: Callable[..., Any], where: str) -> tuple[Parameter, ...]:
+def _parameters(function: Callable[..., Any], skipped: int, where: str) -> tuple[Parameter, ...]:
     hints = _hints(function, where)
     found: list[Parameter] = []
-    for parameter in list(inspect.signature(function).parameters.values())[2:]:
+    for parameter in list(inspect.signature(function).parameters.values())[skipped:]:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise DeclarationError(f"{where}: parameter '{parameter.name}' must be a plain one")
         if parameter.name not in hints:
@@ -226,6 +256,8 @@ def _parameter(name: str, annotation: Any, optional: bool, where: str) -> Parame
     while get_origin(annotation) is Annotated:
         annotation, *extra = get_args(annotation)
         marks |= {m for m in extra if isinstance(m, str)}
+        if annotation is Argument:
+            annotation = extra[0]
     if annotation not in _KINDS:
         raise DeclarationError(
             f"{where}: parameter '{name}' is annotated {annotation!r}; use str, int, Variable or Pattern"
@@ -243,7 +275,7 @@ def _waits(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or "Awaitable" in str(function.__annotations__.get("return", ""))
 
 
-# -- variables ------------------------------------------------------------------------------------------------------
+# -- variables ------------------------------------------------------------
 
 
 class VariableExport:
@@ -321,7 +353,7 @@ def variable(
     return declare
 
 
-# -- MI commands ----------------------------------------------------------------------------------------------------
+# -- MI commands ------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +401,7 @@ def mi_command(
     return declare
 
 
-# -- modules ----------------------------------------------------------------------------------------------------------
+# -- modules ------------------------------------------------------------
 
 
 class Module:

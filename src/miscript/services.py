@@ -142,6 +142,7 @@ class Services:
     processes: list[Process] = field(default_factory=list)
     command_line: list[str] = field(default_factory=list)
     working_folder: str = "/"
+    sockets: list[str] = field(default_factory=list)
     trace_destinations: dict[str, TraceDestination] = field(default_factory=dict)
     offers: dict[str, Any] = field(default_factory=dict)
 

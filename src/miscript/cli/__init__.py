@@ -1,0 +1,40 @@
+"""The command line: `miscript run`, `check`, `show`, …
+
+Each command lives in a file of its own, which is imported when the command is used, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+COMMANDS = {
+    "run": "Run a script.",
+    "check": "Find the mistakes in scripts, without running them.",
+    "show": "Print what a stage makes of a script.",
+}
+
+
+class Commands(click.Group):
+    """Finds each command in its module; the short helps are known without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f".{cmd_name}", __name__).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="miscript")
+def main() -> None:
+    """The OpenSIPS routing script and its Management Interface."""

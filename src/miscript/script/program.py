@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .nodes import Call, GlobalParameter, ModuleParameter, Route, Script, String, Template
+from .nodes import Call, GlobalParameter, LoadModule, ModuleParameter, Route, Script, String, Template
 from .signatures import Catalog, Function, ModuleSignature, Parameter
+from .source import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,13 @@ class Program:
     @property
     def globals(self) -> list[GlobalParameter]:
         return [item for item in self.script.items if isinstance(item, GlobalParameter)]
+
+    def load_span(self, module: str) -> Span:
+        """Where `module` is loaded; the start of the script for the core."""
+        for item in self.script.items:
+            if isinstance(item, LoadModule) and item.name == module:
+                return item.span
+        return self.script.span
 
     def call(self, node: Call) -> ResolvedCall:
         return self.calls[id(node)]

@@ -1,0 +1,168 @@
+"""`miscript run`: a script in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+if TYPE_CHECKING:
+    from ..host.host import Host
+    from ..host.runs import Budget
+
+DEFAULT_PATIENCE = 10.0
+"""Seconds that `--once` waits for launched work when `--limit` gives none."""
+
+
+class Limit(click.ParamType[tuple[int | None, float | None]]):
+    """`2.5` or `2.5s`: seconds; `100000steps`: turns of loops and route calls."""
+
+    name = "LIMIT"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int | None, float | None]:
+        text = str(value).strip()
+        try:
+            if text.endswith("steps"):
+                steps = int(text.removesuffix("steps"))
+                if steps > 0:
+                    return steps, None
+            else:
+                seconds = float(text.removesuffix("s"))
+                if 0 < seconds < float("inf"):
+                    return None, seconds
+        except ValueError:
+            pass
+        self.fail(f"'{text}' is no limit; write seconds like 2.5, or steps like 100000steps", param, ctx)
+
+
+@click.command("run")
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--once", is_flag=True, help="Run the startup route and what it started, then stop.")
+@click.option("--for", "seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="Stay up that long, then stop.")
+@click.option("--xlog", "xlog", type=click.Path(dir_okay=False, allow_dash=True), default="-", metavar="FILE",
+              help="Where the text of xlog goes; - is standard output.")
+@click.option("--limit", type=Limit(), help="End a run that takes longer: seconds (2.5) or steps (100000steps).")
+@click.option("--stub", "stubs", multiple=True, metavar="MODULE", help="Let this module's functions do nothing.")
+@click.option("-p", "--preprocessor", metavar="COMMAND", help="Send the file through COMMAND before reading it.")
+def command(
+    file: str,
+    once: bool,
+    seconds: float | None,
+    xlog: str,
+    limit: tuple[int | None, float | None] | None,
+    stubs: tuple[str, ...],
+    preprocessor: str | None,
+) -> None:
+    """Run the script FILE.
+
+    What xlog prints goes bare to standard output, the host's log to standard error.  Without --once or --for the
+    host stays up until SIGINT or SIGTERM.  The exit status is 1 when the script does not check, cannot start, or
+    leaves work behind.
+    """
+    from ..host.runs import Budget
+
+    if once and seconds is not None:
+        raise click.UsageError("--once and --for exclude each other")
+    _log_to_stderr()
+    steps, time_limit = limit or (None, None)
+    budget = Budget(steps, time_limit)
+    with _output(xlog) as output:
+        status = _runner(_main(file, preprocessor, stubs, budget, once, seconds, output))
+    sys.exit(status)
+
+
+def _output(xlog: str) -> BinaryIO:
+    return open(1, "wb", closefd=False) if xlog == "-" else open(xlog, "ab")
+
+
+def _runner(coroutine: object) -> int:
+    """Run the host in the fastest loop there is."""
+    try:
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    except ImportError:  # no uvloop for this platform
+        factory = None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(coroutine)  # type: ignore[arg-type,no-any-return]  # _main gives an int
+
+
+async def _main(
+    file: str,
+    preprocessor: str | None,
+    stubs: tuple[str, ...],
+    budget: Budget,
+    once: bool,
+    seconds: float | None,
+    output: BinaryIO,
+) -> int:
+    from ..errors import MiscriptError, ScriptError
+    from ..host.host import Host
+    from ..host.loading import Source
+    from ..host.output import Output
+    from ..script.render import render
+
+    writer = Output(output)
+    host = Host(Source(file, None, preprocessor), writer.write, stubs=stubs, budget=budget)
+    try:
+        warnings = host.load()
+    except ScriptError as error:
+        click.echo(render(error.diagnostics, "full", color=sys.stderr.isatty()), err=True)
+        return 1
+    if warnings:
+        click.echo(render(warnings, "full", color=sys.stderr.isatty()), err=True)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _interrupted, host, number)
+    try:
+        return await _serve(host, budget, once, seconds)
+    except (MiscriptError, OSError) as error:
+        click.echo(f"miscript: {error}", err=True)
+        return 1
+    finally:
+        await host.stop()
+        writer.flush()
+
+
+def _interrupted(host: Host, number: int) -> None:
+    """The first signal stops in order; the second one ends the process at once."""
+    host.stopping.set()
+    asyncio.get_running_loop().remove_signal_handler(number)
+
+
+async def _serve(host: Host, budget: Budget, once: bool, seconds: float | None) -> int:
+    start = asyncio.ensure_future(host.start())
+    stopping = asyncio.ensure_future(host.stopping.wait())
+    await asyncio.wait({start, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not start.done():
+        start.cancel()
+        return 0
+    start.result()
+    if once:
+        patience = budget.seconds or DEFAULT_PATIENCE
+        idle = asyncio.ensure_future(host.tasks.idle(patience))
+        await asyncio.wait({idle, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if idle.done() and not idle.result():
+            left = ", ".join(host.tasks.busy())
+            click.echo(f"miscript: still under way after {patience:g} seconds: {left}", err=True)
+            return 1
+        return 0
+    host.start_timers()
+    await asyncio.wait({stopping}, timeout=seconds)
+    return 0
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+    logging.getLogger("miscript").addHandler(handler)
+    logging.getLogger("miscript").propagate = False
+    logging.captureWarnings(True)
+
+

@@ -1,0 +1,263 @@
+"""The host: loads a script with its modules, runs its routes, reloads and stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..catalog import LoadedCatalog
+from ..errors import ScriptError
+from ..log_levels import python_level
+from ..mi.command import Command
+from ..mi.registry import Registry
+from ..script.compiler import compile_program
+from ..script.diagnostics import Diagnostics
+from ..script.program import Program
+from ..script.runtime import EventParameters, Run, Script, Symbols
+from ..services import Clock, Levels, Process, Services
+from ..values import Value
+from .clock import SystemClock
+from .events import EventTable
+from .loading import Source, check_again, check_source, initialise
+from .runs import Budget, Runner, Turns
+from .statistics import StatisticsTable
+from .tasks import TaskTable
+from .workers import Workers
+
+log = logging.getLogger("miscript.host")
+
+STOP_SECONDS = 5.0
+"""How long the modules may take to close what they opened."""
+
+
+class Host:
+    """One running script.
+
+    Life: `Host(source)` → `load()` → `await start()` → … → `await stop()`.  `write` gets the text of the script
+    (`xlog`); `stubs` are modules whose functions do nothing; `budget` bounds each run.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        write: Callable[[str], None],
+        *,
+        stubs: Iterable[str] = (),
+        budget: Budget | None = None,
+        clock: Clock | None = None,
+        command_line: Sequence[str] = (),
+    ) -> None:
+        self.source = source
+        self.stubs = tuple(stubs)
+        self.clock = clock or SystemClock()
+        self.symbols = Symbols()
+        self.tasks = TaskTable(self.clock)
+        self.runner = Runner(self.tasks, budget or Budget())
+        self.stopping = asyncio.Event()
+        self.services = self._make_services(write, list(command_line) or sys.argv)
+        self.program: Program | None = None
+        self._script: Script | None = None
+        self._requests = self._events = self._timers = Workers("", self.symbols, {})
+        self._turns = Turns()
+        self._ticking: set[str] = set()
+        self._timer_tasks: dict[str, asyncio.Task[Any]] = {}
+
+    def _make_services(self, write: Callable[[str], None], command_line: list[str]) -> Services:
+        return Services(
+            clock=self.clock,
+            statistics=StatisticsTable(),
+            events=EventTable(self.clock, self.start_event),
+            tasks=self.tasks,
+            routes=self,
+            mi=Registry(clock=self.clock.time),
+            print=write,
+            levels=Levels(),
+            parameters={},
+            stop=self.stopping.set,
+            started=self.clock.time(),
+            processes=_processes(),
+            command_line=command_line,
+            working_folder=os.getcwd(),
+        )
+
+    # -- loading ----------------------------------------------------------------------------------------------
+
+    def load(self) -> tuple[Any, ...]:
+        """Read, check and compile the script, and initialise its modules.
+
+        Returns the warnings.  Raises ScriptError with all diagnostics when it cannot run.
+        """
+        diagnostics = Diagnostics()
+        program = check_source(
+            self.source, diagnostics, services=self.services, stubs=self.stubs, run=True
+        )
+        if diagnostics.failed:
+            raise ScriptError(tuple(diagnostics))
+        self.program = program
+        self._apply_globals(program)
+        catalog = program.catalog
+        assert isinstance(catalog, LoadedCatalog)
+        self._register_commands(catalog)
+        for name in catalog.events():
+            self.services.events.publish(name)
+        initialise(program, diagnostics)
+        preset = self.services.offers.get("preset:var", {})
+        self._requests = Workers("requests", self.symbols, preset)
+        self._events = Workers("events", self.symbols, preset)
+        self._timers = Workers("timers", self.symbols, preset)
+        self._install(program)
+        return tuple(diagnostics)
+
+    def _apply_globals(self, program: Program) -> None:
+        services, levels = self.services, self.services.levels
+        services.parameters.clear()
+        services.parameters.update(program.parameters)
+        services.sockets[:] = [str(g.value) for g in program.globals if g.name in ("socket", "alias")]
+        levels.log = levels.configured_log = _number(program.parameters.get("log_level"), 2)
+        levels.xlog = levels.configured_xlog = _number(program.parameters.get("xlog_level"), 2)
+        logging.getLogger("miscript").setLevel(python_level(levels.log))
+
+    def _register_commands(self, catalog: LoadedCatalog) -> None:
+        for module in catalog:
+            for declared in module.commands:
+                handler = declared.function.__get__(module)
+                self.services.mi.register(
+                    Command(
+                        declared.module or module.name,
+                        declared.name,
+                        declared.aliases,
+                        declared.recipes,
+                        handler,
+                        help=(declared.function.__doc__ or "").strip(),
+                        read_only=declared.read_only,
+                        named_only=declared.named_only,
+                    ),
+                    extra=declared.extra,
+                )
+
+    def _install(self, program: Program) -> None:
+        script = compile_program(program, self.symbols, budget=bool(self.runner.budget))
+        script.launch = self.runner.launch
+        script.pause = self._turns.pause
+        self._script = script
+        for name in script.named("event_route"):
+            self.services.events.publish(name)
+
+    @property
+    def script(self) -> Script:
+        """The script in force."""
+        assert self._script is not None, "load() comes first"
+        return self._script
+
+    @property
+    def catalog(self) -> LoadedCatalog:
+        assert self.program is not None and isinstance(self.program.catalog, LoadedCatalog)
+        return self.program.catalog
+
+    async def reload(self) -> None:
+        """Read the script again; runs under way end on the one they began with.
+
+        Raises ScriptError when the new one does not check; the old one stays in force.  Modules stay as they are.
+        """
+        diagnostics = Diagnostics()
+        program = check_again(self.source, self.catalog, diagnostics)
+        if diagnostics.failed:
+            raise ScriptError(tuple(diagnostics))
+        self.program = program
+        self._install(program)
+        self._start_timers()
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Run the startup route, then start what the modules and timers do by themselves."""
+        startup = self.script.routes.get(("startup_route", ""))
+        if startup is not None:
+            dummy = self.services.find("startup message")
+            message = dummy() if dummy is not None else None
+            await self.runner.execute(self.script, startup, self._requests, "startup_route", message=message)
+        for module in self.catalog:
+            await module.start()
+        ready = self.services.find("core is ready")
+        if ready is not None:
+            ready()
+
+    def start_timers(self) -> None:
+        """Let the timer routes tick; the first tick comes after one interval."""
+        self._start_timers()
+
+    def _start_timers(self) -> None:
+        wanted = self.script.timers
+        for name, task in list(self._timer_tasks.items()):
+            if name not in wanted:
+                task.cancel()
+                del self._timer_tasks[name]
+        for name, interval in wanted.items():
+            if name not in self._timer_tasks:
+                self._timer_tasks[name] = self.tasks.every(
+                    interval, lambda name=name: self._tick(name), f"timer_route[{name}]"
+                )
+
+    def _tick(self, name: str) -> None:
+        route = self.script.routes.get(("timer_route", name))
+        if route is None:
+            return
+        if name in self._ticking:
+            log.warning("timer_route[%s] is still running; this tick is left out", name)
+            return
+        self._ticking.add(name)
+        task = self.tasks.work(
+            self.runner.execute(self.script, route, self._timers, "timer_route"), f"timer_route[{name}]"
+        )
+        task.add_done_callback(lambda done: self._ticking.discard(name))
+
+    def start_event(self, name: str, attributes: Sequence[tuple[str, Value]]) -> None:
+        """Run `event_route[name]` in a worker for events, after what is running now."""
+        route = self.script.routes.get(("event_route", name))
+        if route is not None:
+            parameters = EventParameters.of(attributes)
+            self.tasks.work(
+                self.runner.execute(
+                    self.script, route, self._events, "event_route", parameters=parameters
+                ),
+                f"event_route[{name}]",
+            )
+
+    async def run_route(self, kind: str, name: str, *, message: Any = None, text: Value = None) -> Run:
+        """Run a route of the script in force and wait for its end.  Raises LookupError when there is none."""
+        route = self.script.routes.get((kind, name))
+        if route is None:
+            raise LookupError(f"there is no {kind}[{name}]")
+        parameters = () if text is None else (text,)
+        return await self.runner.execute(
+            self.script, route, self._requests, kind, parameters=parameters, message=message
+        )
+
+    async def stop(self) -> None:
+        """Stop in order: timers and work first, then the modules, the last loaded first."""
+        await self.tasks.stop()
+        for module in reversed(list(self.catalog)):
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await module.stop()
+            except TimeoutError:
+                log.error("module '%s' does not stop within %s seconds", module.name, STOP_SECONDS)
+            except Exception:
+                log.exception("module '%s' failed while it stopped", module.name)
+        await self.tasks.stop()
+
+
+def _number(value: int | str | None, default: int) -> int:
+    return value if isinstance(value, int) else default
+
+
+def _processes() -> list[Process]:
+    pid = os.getpid()
+    kinds = ("attendant", "MI FIFO", "time_keeper", "timer", "SIP receiver", "Timer handler")
+    return [Process(number, pid, kind) for number, kind in enumerate(kinds)]
+
+

@@ -1,0 +1,75 @@
+"""From a file to a checked program with its modules made and their parameters set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..catalog import LoadedCatalog
+from ..errors import ConfigurationError, ScriptError
+from ..script.checker import check
+from ..script.diagnostics import Diagnostics
+from ..script.parser import parse_file, parse_text
+from ..script.program import Program
+from ..services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a script comes from: a file, or a `text` given directly; `preprocessor` is the command of `-p`."""
+
+    name: str
+    text: str | None = None
+    preprocessor: str | None = None
+
+
+def check_source(
+    source: Source,
+    diagnostics: Diagnostics,
+    *,
+    services: Services | None = None,
+    stubs: Iterable[str] = (),
+    run: bool = False,
+) -> Program:
+    """Parse and check a script; all mistakes go to `diagnostics`.
+
+    With `services`, its modules are made (not yet initialised).  With `run`, what miscript lacks is an error.
+    """
+    if source.text is None:
+        script = parse_file(Path(source.name), diagnostics, source.preprocessor)
+    else:
+        script = parse_text(source.text, source.name, diagnostics)
+    catalog = LoadedCatalog(services, stubs)
+    return check(script, catalog, diagnostics, name=source.name, run=run)
+
+
+def check_again(source: Source, catalog: LoadedCatalog, diagnostics: Diagnostics) -> Program:
+    """Check a script whose modules are already running, for a reload."""
+    if source.text is None:
+        script = parse_file(Path(source.name), diagnostics, source.preprocessor)
+    else:
+        script = parse_text(source.text, source.name, diagnostics)
+    return check(script, catalog, diagnostics, name=source.name, run=True)
+
+
+def initialise(program: Program, diagnostics: Diagnostics) -> None:
+    """Set the parameters of all modules and let each check itself.
+
+    A module that refuses is reported at the line of its `modparam`, or where it is loaded.  Raises ScriptError.
+    """
+    catalog = program.catalog
+    assert isinstance(catalog, LoadedCatalog)
+    for name, item in program.module_parameters:
+        module = catalog.modules.get(name)
+        if module is not None and item.name in module.parameters:
+            module.set_parameter(item.name, item.value)
+    for module in catalog:
+        try:
+            module.init()
+        except ConfigurationError as error:
+            spans = [i.value_span for n, i in program.module_parameters if n == module.name and i.name == error.parameter]
+            span = spans[-1] if spans else program.load_span(module.name)
+            diagnostics.add("E410", f"module '{module.name}': {error}", span, help=error.help)
+    if diagnostics.failed:
+        raise ScriptError(tuple(diagnostics))

@@ -1,0 +1,171 @@
+"""Running routes: from the first statement to the end of what `async()` left for later."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..script.runtime import (
+    AssertionStop,
+    BudgetExceeded,
+    CompiledRoute,
+    Launched,
+    Parameters,
+    Pending,
+    Run,
+    Script,
+    Stop,
+)
+from ..values import Value
+from .tasks import TaskTable
+from .workers import Workers
+
+log = logging.getLogger("miscript.script")
+
+PATIENCE_SECONDS = 0.002
+"""A route that computes longer than this lets the others have a turn."""
+
+
+class Turns:
+    """`pause` for long loops: gives the event loop away when the last time is long enough ago."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    async def pause(self) -> None:
+        now = time.monotonic()
+        if now - self._last > PATIENCE_SECONDS:
+            await asyncio.sleep(0)
+            self._last = time.monotonic()
+
+
+class Budget:
+    """What one run may take: `steps` (turns of loops and route calls) or `seconds`; None is no limit."""
+
+    def __init__(self, steps: int | None = None, seconds: float | None = None) -> None:
+        self.steps = steps
+        self.seconds = seconds
+
+    def __bool__(self) -> bool:
+        return self.steps is not None or self.seconds is not None
+
+    def apply(self, run: Run) -> None:
+        run.steps = self.steps
+        run.deadline = None if self.seconds is None else time.monotonic() + self.seconds
+        run.budget = f"{self.steps} steps" if self.steps is not None else f"{self.seconds} seconds"
+
+
+class Runner:
+    """Executes routes of one host."""
+
+    def __init__(self, tasks: TaskTable, budget: Budget) -> None:
+        self.tasks = tasks
+        self.budget = budget
+        self.broken = 0
+
+    async def execute(
+        self,
+        script: Script,
+        route: CompiledRoute,
+        workers: Workers,
+        kind: str,
+        *,
+        parameters: Parameters = (),
+        message: Any = None,
+        prepare: Callable[[Run], int] | None = None,
+    ) -> Run:
+        """Run `route` to its end, with everything that `async()` makes of it.
+
+        `prepare` is called first, with the new run; what it returns is `$rc` when the route starts.
+        """
+        space = workers.take()
+        run = Run(script, space, kind, message)
+        run.pool = workers
+        self.budget.apply(run)
+        try:
+            if prepare is not None:
+                run.rc = prepare(run)
+            await self._until_end(run, route, parameters)
+        finally:
+            for release in run.data.pop("at_end", ()):
+                release()
+            workers.give_back(space)
+        return run
+
+    async def _until_end(self, run: Run, route: CompiledRoute, parameters: Parameters) -> None:
+        while True:
+            await self._once(run, route, parameters)
+            continuation = run.continuation
+            if continuation is None:
+                return
+            run.continuation = None
+            run.frames.clear()
+            finish = await self._awaited(continuation.pending, continuation.timeout)
+            run.rc = self._finished(run, finish)
+            route, parameters = continuation.resume, ()
+
+    async def _once(self, run: Run, route: CompiledRoute, parameters: Parameters) -> None:
+        try:
+            await route(run, parameters)
+        except AssertionStop:
+            await self._error_route(run)
+        except BudgetExceeded as stop:
+            self.broken += 1
+            log.error("stopped in %s: it took more than %s", run.route, stop)
+        except Stop:
+            pass
+        except Exception:
+            self.broken += 1
+            log.exception("%s broke and was ended", run.route if run.frames else run.kind)
+
+    async def _error_route(self, run: Run) -> None:
+        route = run.script.routes.get(("error_route", ""))
+        if route is None or run.kind == "error_route":
+            return
+        run.frames.clear()
+        run.kind = "error_route"
+        await self._once(run, route, ())
+
+    async def _awaited(self, pending: Pending, timeout: float | None) -> Callable[[Run], int]:
+        """Wait for an operation; what comes back writes its outcome to the run that resumes."""
+        try:
+            async with asyncio.timeout(timeout if timeout else None):
+                result = await pending.operation
+        except TimeoutError:
+            return pending.timed_out
+        return lambda run: pending.finish(run, result)
+
+    def _finished(self, run: Run, finish: Callable[[Run], int]) -> int:
+        try:
+            return finish(run)
+        except Exception:
+            self.broken += 1
+            log.exception("an asynchronous function broke while it was finished")
+            return -1
+
+    def launch(self, run: Run, job: Launched) -> None:
+        """Start what `launch()` asks for; its resume route is a run of its own in the pool of this one."""
+        script, workers = run.script, run.pool
+        self.tasks.work(self._launched(script, workers, job), "a launched job")
+
+    async def _launched(self, script: Script, workers: Workers, job: Launched) -> None:
+        finish = await self._awaited(job.pending, None)
+        parameters: tuple[Value, ...] = () if job.text is None else (job.text,)
+        await self.execute(
+            script,
+            job.resume or _nothing,
+            workers,
+            "route",
+            parameters=parameters,
+            prepare=lambda run: self._finished(run, finish),
+        )
+
+
+async def _nothing(run: Run, parameters: Parameters) -> int:
+    """The resume route of a `launch()` that has none."""
+    return 1
+
+

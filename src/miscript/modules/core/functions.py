@@ -1,0 +1,192 @@
+"""Script functions of the core that need no message: printing, flags, time, texts.
+
+Source: OpenSIPS manual, "Core Functions".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ...exports import BoundConstant, BoundLiteral, BoundText, Writable, bound_function, script_function, variable
+from ...script.runtime import Run
+from ...script.signatures import Argument
+from ...values import Value, text_of
+from .part import CorePart
+
+XLOG_LEVELS = {"A": -3, "C": -2, "E": -1, "W": 1, "N": 2, "I": 3, "D": 4}
+"""The server looks at the third letter of `L_ERR` alone."""
+
+DEFAULT_XLOG_LEVEL = 2
+DEBUG = 4
+
+script_log = logging.getLogger("miscript.script")
+
+
+class ScriptFunctions(CorePart):
+    """Printing, flags and the like."""
+
+    flag_numbers: dict[str, int]
+
+    # -- printing -------------------------------------------------------------------------------------------------
+
+    @bound_function()
+    def xlog(self, level: BoundText, text: BoundText | None = None) -> Callable[[Run], int]:
+        """Print a text with its variables filled in: `xlog("text")` or `xlog("L_INFO", "text")`.
+
+        Nothing is added, no newline either.  The text is printed when its level (L_NOTICE when left out) is not
+        above `$xlog_level`.  A level held in a variable is a number.
+        """
+        if text is None:
+            return self._printer(level, lambda run: DEFAULT_XLOG_LEVEL)
+        if level.is_constant:
+            number = level_number(level.constant)
+            return self._printer(text, lambda run: number)
+        return self._printer(text, lambda run: level_number(level.get(run)))
+
+    @bound_function()
+    def xdbg(self, text: BoundText) -> Callable[[Run], int]:
+        """Print a text at level L_DBG."""
+        return self._printer(text, lambda run: DEBUG)
+
+    def _printer(self, text: Argument, level: Callable[[Run], int]) -> Callable[[Run], int]:
+        levels, write, get = self.services.levels, self.services.print, text.get
+
+        def printer(run: Run) -> int:
+            own = run.space.xlog_level
+            if level(run) <= (levels.xlog if own is None else own):
+                write(text_of(get(run)))
+            return 1
+
+        return printer
+
+    @bound_function()
+    def log(self, level: BoundLiteral, text: BoundLiteral | None = None) -> Callable[[Run], int]:
+        """Write a text to the host's log: `log("text")` or `log(level, "text")`."""
+        message = text or level
+
+        def write(run: Run) -> int:
+            script_log.warning("%s", text_of(message.get(run)).rstrip("\n"))
+            return 1
+
+        return write
+
+    @script_function()
+    def pv_printf(self, run: Run, variable: Writable, text: str) -> int:
+        """Fill the variables into a text and store it in a variable."""
+        return 1 if variable.set(run, text) else -1
+
+    @script_function()
+    def script_trace(self, run: Run, level: int = 3, text: str = "", info: str | None = None) -> int:
+        """Accepted for scripts that have it; `miscript show python` and Python's own tools trace better."""
+        return 1
+
+    @script_function()
+    def avp_print(self, run: Run) -> int:
+        """Write all AVPs of the run to the host's log."""
+        for name, values in run.avps.items():
+            script_log.info("$avp(%s) = %s", name, ", ".join(text_of(v) for v in reversed(values)))
+        return 1
+
+    # -- flags ----------------------------------------------------------------------------------------------------
+
+    def _know_flag(self, flag: Argument) -> str:
+        name = text_of(flag.constant)
+        self.flag_numbers.setdefault(name, len(self.flag_numbers))
+        return name
+
+    @bound_function()
+    def setflag(self, flag: BoundConstant) -> Callable[[Run], int]:
+        """Set a flag of the message."""
+        name = self._know_flag(flag)
+
+        def set_flag(run: Run) -> int:
+            run.flags.add(name)
+            return 1
+
+        return set_flag
+
+    @bound_function()
+    def resetflag(self, flag: BoundConstant) -> Callable[[Run], int]:
+        """Clear a flag of the message."""
+        name = self._know_flag(flag)
+
+        def reset_flag(run: Run) -> int:
+            run.flags.discard(name)
+            return 1
+
+        return reset_flag
+
+    @bound_function()
+    def isflagset(self, flag: BoundConstant) -> Callable[[Run], int]:
+        """Whether a flag of the message is set."""
+        name = self._know_flag(flag)
+        return lambda run: 1 if name in run.flags else -1
+
+    @variable("mf")
+    def message_flags(self, run: Run) -> Value:
+        """The flags that are set, the one named last in the script first."""
+        return " ".join(sorted(run.flags, key=lambda name: -self.flag_numbers.get(name, 0)))
+
+    @variable("msg.flag", inner="required")
+    def message_flag(self, run: Run, inner: str) -> Value:
+        """Whether a flag is set: the text true or false."""
+        return "true" if inner in run.flags else "false"
+
+    @message_flag.setter
+    def set_message_flag(self, run: Run, inner: str, value: Value) -> bool:
+        if value in (1, "true"):
+            run.flags.add(inner)
+        else:
+            run.flags.discard(inner)
+        return True
+
+    # -- time and texts ---------------------------------------------------------------------------------------
+
+    @script_function()
+    def get_timestamp(self, run: Run, seconds: Writable, microseconds: Writable) -> int:
+        """Store the time, in seconds since the epoch and microseconds of the second."""
+        now = self.services.clock.time()
+        stored = seconds.set(run, int(now)) and microseconds.set(run, int(now * 1_000_000) % 1_000_000)
+        return 1 if stored else -1
+
+    @script_function()
+    def construct_uri(
+        self,
+        run: Run,
+        scheme: str,
+        user: str,
+        domain: str,
+        port: str | None = None,
+        parameters: str | None = None,
+        result: Writable | None = None,
+    ) -> int:
+        """Make a URI of its parts and store it; empty parts are left out."""
+        if not scheme or not domain or result is None:
+            return -1
+        uri = f"{scheme}:{user}@{domain}" if user else f"{scheme}:{domain}"
+        uri += (f":{port}" if port else "") + (f";{parameters}" if parameters else "")
+        return 1 if result.set(run, uri) else -1
+
+    @script_function()
+    def is_myself(self, run: Run, host: str, port: int | None = None) -> int:
+        """Whether a host (and port) is one of the sockets or aliases of the script."""
+        for socket in self.services.sockets:
+            _, _, address = socket.rpartition("://") if "://" in socket else ("", "", socket)
+            parts = address.split(":")
+            if parts and parts[0] in ("udp", "tcp", "tls", "sctp", "ws", "wss"):
+                parts = parts[1:]
+            own_port = parts[-1] if len(parts) > 1 and parts[-1].isdecimal() else "5060"
+            own_host = ":".join(parts[:-1]) if len(parts) > 1 and parts[-1].isdecimal() else ":".join(parts)
+            if own_host.strip("[]").lower() == host.strip("[]").lower() and port in (None, int(own_port)):
+                return 1
+        return -1
+
+
+def level_number(value: Value) -> int:
+    """The number of an xlog level; words that say nothing are notices, as the server takes them."""
+    if isinstance(value, int):
+        return int(value)
+    if value and value.lstrip("+-").isdecimal():
+        return int(value)
+    return XLOG_LEVELS.get(value[2:3], DEFAULT_XLOG_LEVEL) if value else DEFAULT_XLOG_LEVEL
