@@ -12,6 +12,8 @@ from ..excerpt import safe
 from ..suggest import near
 from .arguments import ARGUMENTS
 from .explanation import Explanation
+from .expressions import EXPRESSIONS
+from .grammar import GRAMMAR
 from .names import NAMES
 from .routes import ROUTES
 from .syntax import SYNTAX
@@ -19,7 +21,9 @@ from .warnings import WARNINGS
 
 __all__ = ["EXPLANATIONS", "FAMILIES", "Explanation", "explain"]
 
-EXPLANATIONS: dict[str, Explanation] = dict(sorted((SYNTAX | NAMES | ARGUMENTS | ROUTES | WARNINGS).items()))
+EXPLANATIONS: dict[str, Explanation] = dict(
+    sorted((SYNTAX | GRAMMAR | EXPRESSIONS | NAMES | ARGUMENTS | ROUTES | WARNINGS).items())
+)
 
 FAMILIES = {
     "E1": "Reading the text",

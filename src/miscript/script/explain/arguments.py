@@ -128,8 +128,8 @@ ARGUMENTS = {
         "bad regular expression",
         """
         The text is no POSIX extended regular expression; the message says why. There is no `/expression/flags`
-        form, slashes are ordinary characters. In double quotes a backslash in front of `n`, `r`, `t`, `a`, `x`,
-        a digit or another backslash is an escape of the text; in single quotes nothing is.
+        form, slashes are ordinary characters. In double quotes a backslash in front of `n`, `r`, `t`, `a`, `x`, a
+        digit or another backslash is an escape of the text; in single quotes nothing is.
         """,
         r"""
         route {
@@ -279,22 +279,28 @@ ARGUMENTS = {
         """,
     ),
     "E414": explanation(
-        "bad operand",
+        "constant or variable expected",
         """
-        This cannot stand on this side of the operator. The left side of a comparison is a variable; the right side
-        is a variable, a number, a text or NULL, and with `==` and `!=` also an address or network. NULL takes part
-        in comparisons and assignments only.
+        An argument of a route and a return value are a number, a text, NULL or a variable. Put what is to be computed
+        into a variable before.
         """,
         r"""
         route {
-            if (100 == $var(number))
-                xlog("one hundred\n");
+            route(next, $var(hop) + 1);
+        }
+
+        route[next] {
+            xlog("hop $param(1)\n");
         }
         """,
         r"""
         route {
-            if ($var(number) == 100)
-                xlog("one hundred\n");
+            $var(next) = $var(hop) + 1;
+            route(next, $var(next));
+        }
+
+        route[next] {
+            xlog("hop $param(1)\n");
         }
         """,
     ),

@@ -170,8 +170,8 @@ NAMES = {
         "not available in miscript yet",
         """
         OpenSIPS 4.1 has this name and the script is right, but miscript cannot do it yet. `miscript check` is
-        content with such a script and warns; `miscript run` refuses it rather than leave something out. For a
-        test, `--stub MODULE` lets the functions of a module do nothing and succeed.
+        content with such a script and warns; `miscript run` refuses it rather than leave something out. For a test,
+        `--stub MODULE` lets the functions of a module do nothing and succeed.
         """,
         r"""
         loadmodule "osp.so"

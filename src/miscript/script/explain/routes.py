@@ -66,9 +66,9 @@ ROUTES = {
     "E503": explanation(
         "reserved route name",
         """
-        The words yes, true, on, enable, no, false, off and disable are the numbers 1 and 0 everywhere, and the route
-        with the number 0 is the unnamed main route. Keywords of the language cannot be names either, unless they
-        are in quotes.
+        The words yes, true, on, enable, no, false, off and disable are the numbers 1 and 0 everywhere, and the
+        route with the number 0 is the unnamed main route. Keywords of the language cannot be names either, unless
+        they are in quotes.
         """,
         r"""
         route {
@@ -86,42 +86,6 @@ ROUTES = {
 
         route[no_answer] {
             xlog("no\n");
-        }
-        """,
-    ),
-    "E504": explanation(
-        "empty route",
-        """
-        A route needs at least one statement. If it is to do nothing, say so: `exit` ends the script, `return` goes
-        back to the caller. (Empty braces behind `if` or `else` are fine.)
-        """,
-        r"""
-        route {
-        }
-        """,
-        r"""
-        route {
-            exit;
-        }
-        """,
-    ),
-    "E505": explanation(
-        "break outside of a loop or switch",
-        """
-        `break` leaves the innermost `while`, `for` or `switch` around it, and there is none in this route. A route
-        that is called from inside a loop cannot leave that loop. Use `return` to leave a route, `exit` to end the
-        script.
-        """,
-        r"""
-        route {
-            if ($var(tries) > 3)
-                break;
-        }
-        """,
-        r"""
-        route {
-            if ($var(tries) > 3)
-                return;
         }
         """,
     ),
@@ -181,8 +145,8 @@ ROUTES = {
         "no request route",
         """
         The unnamed `route { ... }` is run for each request that comes in, and this script has none. OpenSIPS starts
-        such a script all the same and then has nothing to do with a request. If that is what is meant, say so with a
-        route that does no more than `exit`.
+        such a script all the same and then has nothing to do with a request. If that is what is meant, say so with
+        a route that does no more than `exit`.
         """,
         r"""
         startup_route {

@@ -109,14 +109,14 @@ WARNINGS = {
         """,
         r"""
         route {
-            if ($rU == 100)
-                xlog("the operator\n");
+            if ($(rU{s.substr,0,3}) == 100)
+                xlog("an inner number\n");
         }
         """,
         r"""
         route {
-            if ($rU == "100")
-                xlog("the operator\n");
+            if ($(rU{s.substr,0,3}) == "100")
+                xlog("an inner number\n");
         }
         """,
     ),
@@ -135,6 +135,24 @@ WARNINGS = {
         r"""
         route {
             $var(total) = 2 + (3 * 4);
+        }
+        """,
+    ),
+    "W608": explanation(
+        "rest of an argument ignored",
+        """
+        An argument of a transformation that is a variable, a text in quotes or a single character ends with it;
+        what stands between it and the next comma or brace has no effect. To put something together, do it in an
+        assignment before.
+        """,
+        r"""
+        route {
+            xlog("$(rU{s.substr,0,$var(n)5})\n");
+        }
+        """,
+        r"""
+        route {
+            xlog("$(rU{s.substr,0,$var(n)})\n");
         }
         """,
     ),
