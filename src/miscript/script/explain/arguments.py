@@ -192,22 +192,26 @@ ARGUMENTS = {
     "E410": explanation(
         "bad value",
         """
-        The kind of the value is right, but the module that is to use it cannot do anything with it; the message
+        The kind of the value is right, but what is to use it cannot do anything with it; the message
         says why. Only constants can be looked at when the script is loaded. The same mistake in a variable makes
         the call fail when it is made.
         """,
         r"""
-        loadmodule "mi_script.so"
-
         route {
-            mi("get_statistics", $var(answer), $var(names));
+            exit;
+        }
+
+        timer_route[tick, 0] {
+            xlog("tick\n");
         }
         """,
         r"""
-        loadmodule "mi_script.so"
-
         route {
-            mi("get_statistics", $var(answer), $avp(names));
+            exit;
+        }
+
+        timer_route[tick, 10] {
+            xlog("tick\n");
         }
         """,
     ),
