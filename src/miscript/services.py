@@ -33,10 +33,23 @@ class Clock(Protocol):
 class Counter(Protocol):
     """A statistic."""
 
-    def add(self, amount: int = 1) -> None: ...
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def resettable(self) -> bool:
+        """Whether it counts up and may go back to 0."""
 
     @property
     def value(self) -> int: ...
+
+    def add(self, amount: int = 1) -> None: ...
+
+    def reset(self) -> None:
+        """Go back to 0, whether it is `resettable` or not."""
 
 
 class Statistics(Protocol):
@@ -50,6 +63,12 @@ class Statistics(Protocol):
     def find(self, name: str) -> Counter | None:
         """The counter `name` or `group:name`."""
 
+    def group(self, name: str) -> Sequence[Counter]:
+        """The counters of a group in the order that MI lists them; empty when there is no such group."""
+
+    def all(self) -> Sequence[Counter]:
+        """Every counter, group by group."""
+
 
 class Subscriber(Protocol):
     """Who wants to hear of an event."""
@@ -58,17 +77,50 @@ class Subscriber(Protocol):
         """Take an event; returns at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One who hears of an event: `lifetime` seconds from `since` (of the monotonic clock), or for good when None."""
+
+    socket: str
+    subscriber: Subscriber
+    lifetime: int | None
+    since: int
+
+    def left(self, now: int) -> int:
+        """Seconds until it ends."""
+        return self.since + (self.lifetime or 0) - now
+
+
+class EventTransport(Protocol):
+    """A way to tell others of events; a module offers it as `event transport:udp` for sockets `udp:…`."""
+
+    @property
+    def endless(self) -> bool:
+        """Whether its subscriptions last for good, whatever was asked for."""
+
+    def subscriber(self, address: str) -> Subscriber:
+        """Who is at `address`, the part of the socket behind the colon.  Raises ValueError when it is no address."""
+
+
 class Events(Protocol):
     """The event interface: names that modules publish, and who listens."""
 
-    def publish(self, name: str) -> None:
-        """Make `name` known; again is harmless."""
+    def publish(self, name: str) -> bool:
+        """Make `name` known; again is harmless.  False when there are too many already."""
 
-    def published(self) -> Sequence[str]: ...
+    def published(self) -> Sequence[str]:
+        """All names; the place of a name is the event's id."""
 
-    def subscribe(self, name: str, subscriber: Subscriber) -> None: ...
+    def subscribe(self, name: str, subscriber: Subscriber, *, socket: str = "", lifetime: int | None = None) -> None:
+        """Tell `subscriber` of an event from now on, for `lifetime` seconds or for good.
+
+        `socket` is what MI shows; subscribing the same one again only renews it.
+        """
 
     def unsubscribe(self, name: str, subscriber: Subscriber) -> None: ...
+
+    def subscriptions(self, name: str) -> Sequence[Subscription]:
+        """Who has subscribed to `name` with a socket, the newest first."""
 
     def raise_event(self, name: str, attributes: Sequence[tuple[str, Value]]) -> int:
         """Tell all subscribers; returns how many there are."""

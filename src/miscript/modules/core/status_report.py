@@ -1,0 +1,133 @@
+"""The state of host and modules: the MI commands of the group `status_report`, and `sr_check_status` of the script.
+
+The core itself is the group `core`: not ready while the startup route runs, ready afterwards.
+
+Source: OpenSIPS manual, "Status/Report Framework"; observed answers of OpenSIPS 4.1.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from ...errors import MIError
+from ...exports import mi_command, script_function
+from ...script.runtime import Run
+from ...services import Services
+from ...status_report import MAIN, Identifier, StatusReport
+from ...values import INT_MIN
+from .part import CorePart
+
+CORE: Final = "core"
+INITIALIZING: Final = -1
+READY: Final = 1
+
+
+class CoreStatusReport(CorePart):
+    """The group `status_report` of the Management Interface."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.status_report = StatusReport(services.clock.time, self._status_changed)
+        self.status_report.register(CORE, status=INITIALIZING, details="initializing")
+        services.provide("status_report", self.status_report)
+        services.provide("core is ready", self.core_is_ready)
+
+    def core_is_ready(self) -> None:
+        """The startup route has ended."""
+        self.status_report.set_status(CORE, MAIN, READY, "running", "initialization completed, ready now")
+
+    def _status_changed(self, group: str, identifier: Identifier, before: int) -> None:
+        self.services.events.raise_event(
+            "E_CORE_SR_STATUS_CHANGED",
+            [
+                ("group", group),
+                ("identifier", identifier.name),
+                ("status", identifier.status),
+                ("details", identifier.details),
+                ("old_status", before),
+            ],
+        )
+
+    # -- commands -------------------------------------------------------------------------------------------------
+
+    @mi_command("get", "group", "group identifier", aliases=["sr_get_status"], module="status_report", read_only=True)
+    def mi_sr_get_status(self, group: str, identifier: str = MAIN) -> object:
+        """tells the status of a group, or of one of its identifiers"""
+        found = self._group(group).get(identifier)
+        if found is None:
+            raise MIError(404, "Identity not found")
+        return _status(found)
+
+    @mi_command("status", "", "group", aliases=["sr_list_status"], module="status_report", read_only=True)
+    def mi_sr_list_status(self, group: str | None = None) -> object:
+        """lists the statuses of all identifiers, of all groups or of one"""
+        if group is not None:
+            return _statuses(self._group(group))
+        groups = self.status_report.groups
+        return [{"Name": name, "Identifiers": _statuses(found)} for name, found in groups.items()]
+
+    @mi_command(
+        "reports",
+        "",
+        "group",
+        "group identifier",
+        aliases=["sr_list_reports"],
+        module="status_report",
+        read_only=True,
+    )
+    def mi_sr_list_reports(self, group: str | None = None, identifier: str | None = None) -> object:
+        """lists the latest reports, of all groups, of one, or of one identifier"""
+        if group is None:
+            groups = self.status_report.groups
+            return [{"Name": name, "Identifiers": _all_reports(found)} for name, found in groups.items()]
+        identifiers = self._group(group)
+        if identifier is None:
+            return _all_reports(identifiers)
+        if identifier not in identifiers:
+            raise MIError(404, "Identifier not found")
+        return _reports(identifiers[identifier])
+
+    @mi_command("identifiers", "", "group", aliases=["sr_list_identifiers"], module="status_report", read_only=True)
+    def mi_sr_list_identifiers(self, group: str | None = None) -> object:
+        """lists what has a status, in all groups or in one"""
+        if group is not None:
+            return {"Group": group, "Identifiers": list(self._group(group))}
+        groups = self.status_report.groups
+        return [{"Group": name, "Identifiers": list(found)} for name, found in groups.items()]
+
+    def _group(self, name: str) -> Mapping[str, Identifier]:
+        found = self.status_report.groups.get(name)
+        if found is None:
+            raise MIError(404, "Group not found")
+        return found
+
+    # -- functions ------------------------------------------------------------------------------------------------
+
+    @script_function()
+    def sr_check_status(self, run: Run, group: str, identifier: str = MAIN) -> int:
+        """The status of an identifier as the return code: negative while it is not ready."""
+        try:
+            status = self.status_report.find(group, identifier).status
+        except LookupError:
+            return INT_MIN
+        return status or INITIALIZING  # 0 would end the script
+
+
+def _status(found: Identifier) -> dict[str, object]:
+    return {"Readiness": found.ready, "Status": found.status, "Details": found.details}
+
+
+def _statuses(identifiers: Mapping[str, Identifier]) -> list[dict[str, object]]:
+    return [{"Name": found.name} | _status(found) for found in identifiers.values()]
+
+
+def _reports(found: Identifier) -> list[dict[str, object]]:
+    return [
+        {"Timestamp": int(report.time), "Date": time.ctime(report.time), "Log": report.text} for report in found.reports
+    ]
+
+
+def _all_reports(identifiers: Mapping[str, Identifier]) -> list[dict[str, object]]:
+    return [{"Name": found.name, "Reports": _reports(found)} for found in identifiers.values()]

@@ -1,0 +1,64 @@
+"""MI commands about TCP connections of SIP.
+
+As long as no module offers `tcp connections`, TCP is off and both commands answer null, whatever they are asked.
+
+Source: OpenSIPS manual, "Management Interface", "Core MI functions"; observed answers of OpenSIPS 4.1.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from ...errors import MIError
+from ...exports import mi_command
+from .part import CorePart
+
+PROTOCOLS: Final = frozenset("udp tcp tls sctp ws wss ipsec bin bins hep_udp hep_tcp hep_tls smpp msrp msrps".split())
+"""Names that are protocols; those without connections are fine to ask for."""
+
+
+class TcpConnections(Protocol):
+    """What the module with the TCP sockets offers as `tcp connections`."""
+
+    def listed(self, protocol: str | None) -> Sequence[dict[str, object]]:
+        """The connections of one or of all protocols, each with `ID`, `Type`, `State`, `Remote`, `Local` and
+        `Lifetime`."""
+
+    def close(self, host: str, port: int) -> bool:
+        """Close the connection with a peer; False when there is none."""
+
+
+class CoreTcp(CorePart):
+    """The group `tcp` of the Management Interface."""
+
+    @mi_command("list", "", "proto", aliases=["list_tcp_conns"], module="tcp", read_only=True)
+    def mi_tcp_list(self, proto: str | None = None) -> object:
+        """list all ongoing TCP based connections, optionally filtered by proto"""
+        connections: TcpConnections | None = self.services.find("tcp connections")
+        if connections is None:
+            return None
+        if proto is not None and proto.lower() not in PROTOCOLS:
+            raise MIError(400, "Bad protocol")
+        return {"Connections": list(connections.listed(proto and proto.lower()))}
+
+    @mi_command("close", "ipport", module="tcp")
+    def mi_tcp_close(self, ipport: str) -> object:
+        """closes the connection with the peer `address:port`"""
+        connections: TcpConnections | None = self.services.find("tcp connections")
+        if connections is None:
+            return None
+        host, port = _peer(ipport)
+        return "OK" if connections.close(host, port) else None
+
+
+def _peer(text: str) -> tuple[str, int]:
+    """`address:port`, an IPv6 address in brackets.  Raises MIError (400)."""
+    host, colon, port = text.rpartition(":")
+    try:
+        if not colon or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"'{text}' has no port")
+        return str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))), int(port)
+    except ValueError as error:
+        raise MIError(400, "Bad tcp connection") from error
