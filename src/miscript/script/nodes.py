@@ -16,7 +16,7 @@ class Node:
     span: Span
 
 
-# -- operands ---------------------------------------------------------------------------------------------------
+# -- operands -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Variable(Node):
     text: str = ""
 
 
-# -- expressions and conditions -----------------------------------------------------------------------------------
+# -- expressions and conditions -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ Expression: TypeAlias = (
 Condition: TypeAlias = "Expression | Bracketed | Assignment"
 
 
-# -- statements -----------------------------------------------------------------------------------------------------
+# -- statements -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,17 +280,23 @@ Statement: TypeAlias = (
 )
 
 
-# -- the file ---------------------------------------------------------------------------------------------------------
+# -- the file -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalParameter(Node):
-    """`name = value`; what stands behind the value on a `socket=` line is in `options` as (name, value)."""
+    """`name = value`; what stands behind the value on a `socket=` line is in `options` as (name, value).
+
+    `quoted` tells a text in quotes from a bare word (`syslog_facility=LOG_LOCAL0` takes only the word).
+    The rules of a `dst_blacklist` and the steps of an `auto_scaling_profile` are options as well; an `alias=`
+    line with several names becomes several parameters.
+    """
 
     name: str
     value: int | str
     value_span: Span
     options: tuple[tuple[str, str | int | None], ...] = ()
+    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,6 +22,29 @@ class SourceFile:
     def line(self, number: int) -> str:
         """Line `number` (from 1), empty when there is none."""
         return self.lines[number - 1].rstrip("\r") if 0 < number <= len(self.lines) else ""
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The offset at which each line begins."""
+        starts = [0]
+        for line in self.lines:
+            starts.append(starts[-1] + len(line) + 1)
+        starts.pop()
+        return starts
+
+    def span(self, start: int, end: int) -> Span:
+        """The stretch between two offsets of the text."""
+        starts = self._starts
+        first = bisect_right(starts, start)
+        last = bisect_right(starts, end, first - 1)
+        return Span(self, first, start - starts[first - 1] + 1, last, end - starts[last - 1] + 1)
+
+    def offset(self, line: int, column: int) -> int:
+        """The offset of a place, cut to the text (the reverse of `span`)."""
+        starts = self._starts
+        if line > len(starts):
+            return len(self.text)
+        return min(starts[max(line, 1) - 1] + column - 1, len(self.text))
 
 
 @dataclass(frozen=True, slots=True)
