@@ -94,7 +94,7 @@ class LoadedCatalog:
         self._events: list[str] = []
         self._add("core", facts()["core"])
 
-    # -- loading ----------------------------------------------------------------------------------------------------
+    # -- loading --------------------------------------------------------------------------------------------
 
     def load(self, module: str) -> ModuleSignature | None:
         if module in self._loaded:
@@ -164,7 +164,7 @@ class LoadedCatalog:
         for transformation in cls.transformations:
             self._transformations[transformation.class_name, transformation.name] = transformation
 
-    # -- questions ----------------------------------------------------------------------------------------------------
+    # -- questions ------------------------------------------------------------------------------------------
 
     def functions(self, name: str) -> Sequence[Function]:
         return self._functions.get(name, ())
@@ -225,7 +225,7 @@ class LoadedCatalog:
         return iter(self.modules.values())
 
 
-# -- facts as signatures ------------------------------------------------------------------------------------------
+# -- facts as signatures --------------------------------------------------------------------------------
 
 
 def _function_from(module: str, name: str, fact: dict[str, Any], asynchronous: bool, stub: bool) -> Function:

@@ -70,6 +70,7 @@ Variable: TypeAlias = VariableAccess
 BoundText = Annotated[Argument, str]
 BoundNumber = Annotated[Argument, int]
 BoundVariable = Annotated[Argument, VariableAccess]
+BoundAvp = Annotated[Argument, VariableAccess, "avp"]
 BoundConstant = Annotated[Argument, str, "constant"]
 BoundLiteral = Annotated[Argument, str, "literal"]
 Writable = Annotated[VariableAccess, "writable"]
@@ -78,7 +79,7 @@ Text = Annotated[T, "literal"]
 Pattern: TypeAlias = "re.Pattern[bytes]"
 
 
-# -- parameters and statistics ------------------------------------------------------------
+# -- parameters and statistics -----------------------------------------------------------
 
 
 class ModuleParameter:
@@ -128,7 +129,7 @@ def statistic(name: str, help: str, *, resettable: bool = True) -> StatisticDecl
     return StatisticDeclaration(name, help, resettable)
 
 
-# -- functions ------------------------------------------------------------
+# -- functions -----------------------------------------------------------
 
 
 class ScriptFunction:
@@ -262,7 +263,15 @@ def _parameter(name: str, annotation: Any, optional: bool, where: str) -> Parame
         raise DeclarationError(
             f"{where}: parameter '{name}' is annotated {annotation!r}; use str, int, Variable or Pattern"
         )
-    return Parameter(name, _KINDS[annotation], optional, "constant" in marks, "literal" in marks, "writable" in marks)
+    return Parameter(
+        name,
+        _KINDS[annotation],
+        optional,
+        constant="constant" in marks,
+        literal="literal" in marks,
+        writable="writable" in marks,
+        only="avp" if "avp" in marks else "",
+    )
 
 
 def _is_union(annotation: Any) -> bool:
@@ -275,7 +284,7 @@ def _waits(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or "Awaitable" in str(function.__annotations__.get("return", ""))
 
 
-# -- variables ------------------------------------------------------------
+# -- variables -----------------------------------------------------------
 
 
 class VariableExport:
@@ -318,13 +327,11 @@ class VariableExport:
                 text = inner.constant if inner is not None else None
                 constants.append(text)
                 getters.append(
-                    (lambda run, t=text: t)
-                    if inner is None or text is not None
-                    else join(binder.template_pieces(inner))
+                    _always(text) if inner is None or text is not None else join(binder.template_pieces(inner))
                 )
             if self.index:
                 constants.append(index)
-                getters.append((lambda run: None) if index is None else binder.index(index))
+                getters.append(_always(None) if index is None else binder.index(index))
             if not getters:
                 return SimpleAccess(read, None if write is None else lambda run, v, op: bool(write(run, v)))
             return SimpleAccess(
@@ -333,6 +340,10 @@ class VariableExport:
             )
 
         return VariableSignature(self.name, module, (form,), help, bind)
+
+
+def _always(value: Value) -> Callable[[Run], Value]:
+    return lambda run: value
 
 
 def variable(
@@ -353,7 +364,7 @@ def variable(
     return declare
 
 
-# -- MI commands ------------------------------------------------------------
+# -- MI commands -----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,7 +412,7 @@ def mi_command(
     return declare
 
 
-# -- modules ------------------------------------------------------------
+# -- modules -----------------------------------------------------------
 
 
 class Module:

@@ -35,7 +35,7 @@ def wrap(number: int) -> int:
 def text_of(value: Value) -> str:
     """What `xlog` prints for `value`; NULL prints as ``<null>``."""
     if value.__class__ is str:
-        return value  # type: ignore[return-value]
+        return value
     if value is None:
         return "<null>"
     return str(value) if value.__class__ is int else plain_text(value)

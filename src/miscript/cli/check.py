@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import cast
 
 import click
 
@@ -28,15 +29,15 @@ def command(files: tuple[str, ...], form: str, explain: str | None, preprocessor
     if not files:
         raise click.UsageError("give the files to check, or --explain CODE")
     from ..host.loading import Source, check_source
-    from ..script.diagnostics import Diagnostics
-    from ..script.render import render
+    from ..script.diagnostics import Diagnostic, Diagnostics
+    from ..script.render import Format, render
 
-    found = []
+    found: list[Diagnostic] = []
     for file in files:
         diagnostics = Diagnostics()
         check_source(Source(file, None, preprocessor), diagnostics, run=for_run)
         found.extend(diagnostics)
-    text = render(found, form, color=form == "full" and sys.stdout.isatty())
+    text = render(found, cast(Format, form), color=form == "full" and sys.stdout.isatty())
     if text:
         click.echo(text)
     sys.exit(1 if any(d.severity == "error" for d in found) else 0)

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import signal
 import sys
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -45,8 +46,14 @@ class Limit(click.ParamType[tuple[int | None, float | None]]):
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--once", is_flag=True, help="Run the startup route and what it started, then stop.")
 @click.option("--for", "seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="Stay up that long, then stop.")
-@click.option("--xlog", "xlog", type=click.Path(dir_okay=False, allow_dash=True), default="-", metavar="FILE",
-              help="Where the text of xlog goes; - is standard output.")
+@click.option(
+    "--xlog",
+    "xlog",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default="-",
+    metavar="FILE",
+    help="Where the text of xlog goes; - is standard output.",
+)
 @click.option("--limit", type=Limit(), help="End a run that takes longer: seconds (2.5) or steps (100000steps).")
 @click.option("--stub", "stubs", multiple=True, metavar="MODULE", help="Let this module's functions do nothing.")
 @click.option("-p", "--preprocessor", metavar="COMMAND", help="Send the file through COMMAND before reading it.")
@@ -81,7 +88,7 @@ def _output(xlog: str) -> BinaryIO:
     return open(1, "wb", closefd=False) if xlog == "-" else open(xlog, "ab")
 
 
-def _runner(coroutine: object) -> int:
+def _runner(main: Coroutine[Any, Any, int]) -> int:
     """Run the host in the fastest loop there is."""
     try:
         import uvloop
@@ -90,7 +97,7 @@ def _runner(coroutine: object) -> int:
     except ImportError:  # no uvloop for this platform
         factory = None
     with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(coroutine)  # type: ignore[arg-type,no-any-return]  # _main gives an int
+        return runner.run(main)
 
 
 async def _main(
@@ -164,5 +171,3 @@ def _log_to_stderr() -> None:
     logging.getLogger("miscript").addHandler(handler)
     logging.getLogger("miscript").propagate = False
     logging.captureWarnings(True)
-
-

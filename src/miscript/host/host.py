@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import sys
@@ -84,7 +85,7 @@ class Host:
             working_folder=os.getcwd(),
         )
 
-    # -- loading ----------------------------------------------------------------------------------------------
+    # -- loading --------------------------------------------------------------------------------------------
 
     def load(self) -> tuple[Any, ...]:
         """Read, check and compile the script, and initialise its modules.
@@ -92,9 +93,7 @@ class Host:
         Returns the warnings.  Raises ScriptError with all diagnostics when it cannot run.
         """
         diagnostics = Diagnostics()
-        program = check_source(
-            self.source, diagnostics, services=self.services, stubs=self.stubs, run=True
-        )
+        program = check_source(self.source, diagnostics, services=self.services, stubs=self.stubs, run=True)
         if diagnostics.failed:
             raise ScriptError(tuple(diagnostics))
         self.program = program
@@ -171,7 +170,7 @@ class Host:
         self._install(program)
         self._start_timers()
 
-    # -- life -------------------------------------------------------------------------------------------------
+    # -- life -----------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Run the startup route, then start what the modules and timers do by themselves."""
@@ -199,7 +198,7 @@ class Host:
         for name, interval in wanted.items():
             if name not in self._timer_tasks:
                 self._timer_tasks[name] = self.tasks.every(
-                    interval, lambda name=name: self._tick(name), f"timer_route[{name}]"
+                    interval, functools.partial(self._tick, name), f"timer_route[{name}]"
                 )
 
     def _tick(self, name: str) -> None:
@@ -221,9 +220,7 @@ class Host:
         if route is not None:
             parameters = EventParameters.of(attributes)
             self.tasks.work(
-                self.runner.execute(
-                    self.script, route, self._events, "event_route", parameters=parameters
-                ),
+                self.runner.execute(self.script, route, self._events, "event_route", parameters=parameters),
                 f"event_route[{name}]",
             )
 
@@ -259,5 +256,3 @@ def _processes() -> list[Process]:
     pid = os.getpid()
     kinds = ("attendant", "MI FIFO", "time_keeper", "timer", "SIP receiver", "Timer handler")
     return [Process(number, pid, kind) for number, kind in enumerate(kinds)]
-
-

@@ -68,8 +68,8 @@ def initialise(program: Program, diagnostics: Diagnostics) -> None:
         try:
             module.init()
         except ConfigurationError as error:
-            spans = [i.value_span for n, i in program.module_parameters if n == module.name and i.name == error.parameter]
-            span = spans[-1] if spans else program.load_span(module.name)
+            set_here = [i for n, i in program.module_parameters if n == module.name and i.name == error.parameter]
+            span = set_here[-1].value_span if set_here else program.load_span(module.name)
             diagnostics.add("E410", f"module '{module.name}': {error}", span, help=error.help)
     if diagnostics.failed:
         raise ScriptError(tuple(diagnostics))

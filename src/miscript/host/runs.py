@@ -129,10 +129,10 @@ class Runner:
         run.kind = "error_route"
         await self._once(run, route, ())
 
-    async def _awaited(self, pending: Pending, timeout: float | None) -> Callable[[Run], int]:
+    async def _awaited(self, pending: Pending, seconds: float | None) -> Callable[[Run], int]:
         """Wait for an operation; what comes back writes its outcome to the run that resumes."""
         try:
-            async with asyncio.timeout(timeout if timeout else None):
+            async with asyncio.timeout(seconds or None):
                 result = await pending.operation
         except TimeoutError:
             return pending.timed_out
@@ -167,5 +167,3 @@ class Runner:
 async def _nothing(run: Run, parameters: Parameters) -> int:
     """The resume route of a `launch()` that has none."""
     return 1
-
-

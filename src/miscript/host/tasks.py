@@ -52,9 +52,7 @@ class TaskTable:
                 log.exception("%s failed; it goes on with its next turn", name)
             due = max(due + seconds, self.clock.monotonic())
 
-    def _start(
-        self, work: Coroutine[Any, Any, Any], name: str, group: set[asyncio.Task[Any]]
-    ) -> asyncio.Task[Any]:
+    def _start(self, work: Coroutine[Any, Any, Any], name: str, group: set[asyncio.Task[Any]]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         group.add(task)
         task.add_done_callback(lambda done: self._ended(done, group))

@@ -30,7 +30,7 @@ class Binding:
         """The number of `$var(name)`."""
         return self.symbols.slot(name)
 
-    # -- variables --------------------------------------------------------------------------------------------
+    # -- variables ------------------------------------------------------------------------------------------
 
     def access(self, node: Variable) -> VariableAccess:
         """The variable of `node` with its transformations."""
@@ -73,7 +73,7 @@ class Binding:
             return self.getter(index)
         return lambda run: index
 
-    # -- transformations --------------------------------------------------------------------------------------
+    # -- transformations ------------------------------------------------------------------------------------
 
     def transformation(self, node: Transformation) -> TransformationSignature:
         signature = self.catalog.transformation(node.class_name, node.name)

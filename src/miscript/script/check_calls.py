@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from . import nodes as n
 from .diagnostics import Diagnostics, Note
@@ -11,7 +11,7 @@ from .program import ResolvedCall
 from .signatures import Catalog, Function, Kind, Parameter, Routes, VariableForm
 from .source import Span
 from .suggest import near
-from .variables import parse_template
+from .variables import locator, parse_template
 
 MAX_ROUTE_PARAMETERS = 8
 
@@ -33,7 +33,7 @@ class CallChecker:
     ) -> None:
         self.diagnostics.add(code, message, span, help=help, notes=notes)
 
-    # -- calls ----------------------------------------------------------------------------------------------------
+    # -- calls ----------------------------------------------------------------------------------------------
 
     def call(self, node: n.Call) -> None:
         self._check_given(node)
@@ -54,7 +54,9 @@ class CallChecker:
                 "E309",
                 f"'{node.name}' of module '{function.module}' is not available yet",
                 node.name_span,
-                help=f"give --stub {function.module} to run the script with its functions doing nothing",
+                help=None
+                if function.module == "core"
+                else f"give --stub {function.module} to run the script with its functions doing nothing",
             )
 
     def _unknown_function(self, node: n.Call, found: Sequence[Function]) -> None:
@@ -138,6 +140,9 @@ class CallChecker:
             return parameter.optional
         match parameter.kind, given:
             case Kind.VARIABLE, n.Variable():
+                if parameter.only and (given.name != parameter.only or given.transformations):
+                    self.add("E403", f"{where} must be an ${parameter.only}, not '{given.text}'", given.span)
+                    return False
                 return not parameter.writable or self.writable(given)
             case ((Kind.STRING | Kind.REGEX | Kind.INTEGER), n.Variable()):
                 if parameter.constant:
@@ -222,14 +227,14 @@ class CallChecker:
         elif isinstance(extra, n.String):
             self.template(extra)
 
-    # -- variables and texts --------------------------------------------------------------------------------------
+    # -- variables and texts --------------------------------------------------------------------------------
 
     def template(self, node: n.String) -> n.Template:
         """The text as a template; its variables are checked."""
         known = self.templates.get(id(node))
         if known is not None:
             return known
-        template = parse_template(node.value, _locator(node), self.diagnostics)
+        template = parse_template(node.value, locator(node), self.diagnostics)
         self.templates[id(node)] = template
         self._template_variables(template)
         return template
@@ -324,7 +329,7 @@ class CallChecker:
         for argument in node.arguments:
             self._template_variables(argument)
 
-    # -- expressions and conditions -------------------------------------------------------------------------------
+    # -- expressions and conditions -------------------------------------------------------------------------
 
     def plain_value(self, node: n.Expression, what: str) -> None:
         """A constant, NULL or a variable."""
@@ -434,15 +439,6 @@ def _always_text(node: n.Expression) -> bool:
         return False
     last = node.transformations[-1]
     return f"{last.class_name}.{last.name}" in text
-
-
-def _locator(node: n.String) -> Callable[[int, int], Span] | None:
-    """Maps offsets in the text to the source, when the text stands there as it is."""
-    span = node.span
-    if node.source is None or node.source != node.value or span.line != span.end_line:
-        return lambda start, end: span
-    first = span.column + 1
-    return lambda start, end: type(span)(span.file, span.line, first + start, span.line, first + end)
 
 
 def describe(node: n.Node) -> str:

@@ -63,7 +63,7 @@ class Checker(CallChecker):
         self._needs()
         return self.program
 
-    # -- modules and parameters -----------------------------------------------------------------------------------
+    # -- modules and parameters -----------------------------------------------------------------------------
 
     def _load(self, item: n.LoadModule) -> None:
         module = self.catalog.load(item.name)
@@ -178,7 +178,7 @@ class Checker(CallChecker):
             )
         return None
 
-    # -- routes -------------------------------------------------------------------------------------------------------
+    # -- routes ---------------------------------------------------------------------------------------------
 
     def _collect_routes(self) -> None:
         first: dict[tuple[str, str], n.Route] = {}

@@ -12,15 +12,17 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from typing import cast
 
-from ..values import INT_MAX, INT_MIN
+from ..values import INT_MAX, INT_MIN, Value
 from . import nodes as n
 from .binding import Binding
 from .posix_regex import compile_search
 from .program import Program, ResolvedCall
-from .python_ast import constant, expression, locate, name
-from .runtime import FAILED
+from .python_ast import constant, expression, locate, name, statements
+from .runtime import Run
 from .signatures import Argument, Implementation, Kind, Parameter
+from .source import Span
 
 WIDE = 1 << 62
 """Python integers up to here are cheap; beyond, an intermediate result is wrapped."""
@@ -69,7 +71,7 @@ class ExpressionCompiler:
     def temporary(self) -> str:
         return f"t{next(self._temporaries)}"
 
-    # -- variables --------------------------------------------------------------------------------------------
+    # -- variables ------------------------------------------------------------------------------------------
 
     def variable(self, node: n.Variable) -> ast.expr:
         """The value of a variable."""
@@ -137,7 +139,7 @@ class ExpressionCompiler:
                 call.args.append(constant(constant_argument(text, kind)))
         return call
 
-    # -- texts --------------------------------------------------------------------------------------------------
+    # -- texts ----------------------------------------------------------------------------------------------
 
     def template(self, template: n.Template) -> ast.expr:
         """A text with its variables filled in."""
@@ -164,7 +166,7 @@ class ExpressionCompiler:
             return self.variable(template.pieces[0])
         return self.template(template)
 
-    # -- values ---------------------------------------------------------------------------------------------------
+    # -- values ---------------------------------------------------------------------------------------------
 
     def value(self, node: n.Expression) -> ast.expr:
         """The value of an expression, or FAILED."""
@@ -216,7 +218,7 @@ class ExpressionCompiler:
             return node.name in ("var", "avp", "param", "rc", "retcode") and not node.transformations
         return True
 
-    # -- the fast form ------------------------------------------------------------------------------------------
+    # -- the fast form --------------------------------------------------------------------------------------
 
     def fast(self, node: n.Expression) -> Fast | None:
         """Plain arithmetic for `node`, or None when there is none."""
@@ -296,7 +298,7 @@ class ExpressionCompiler:
             f"(T if {INT_MIN} <= (T := CODE) <= {INT_MAX} else wrap(T))", T=self.temporary(), CODE=fast.code
         )
 
-    # -- conditions -----------------------------------------------------------------------------------------------
+    # -- conditions -----------------------------------------------------------------------------------------
 
     def condition(self, node: n.Condition) -> ast.expr:
         """True, False or None (error)."""
@@ -396,7 +398,7 @@ class ExpressionCompiler:
             WANTED=constant(wanted),
         )
 
-    # -- assignments inside conditions ------------------------------------------------------------------------------
+    # -- assignments inside conditions ----------------------------------------------------------------------
 
     def assignment(self, node: n.Assignment) -> ast.expr:
         """An assignment as a condition: true when it succeeded."""
@@ -423,7 +425,7 @@ class ExpressionCompiler:
             RIGHT=value,
         )
 
-    # -- calls --------------------------------------------------------------------------------------------------------
+    # -- calls ----------------------------------------------------------------------------------------------
 
     def code(self, node: n.Call | n.RouteCall) -> ast.expr:
         """The return code of a call inside an expression; a code of 0 ends the script."""
@@ -434,8 +436,7 @@ class ExpressionCompiler:
         """A call of a module's function, awaited where it can wait."""
         resolved = self.program.call(node)
         implementation = resolved.function.implementation
-        if implementation is None:
-            return expression("unavailable(NAME)", NAME=constant(node.name))
+        assert implementation is not None, "the checker refuses to run what is not available"
         call = self.started(node, resolved, implementation)
         locate([call], node.span)
         if not implementation.waits:
@@ -452,7 +453,6 @@ class ExpressionCompiler:
         assert isinstance(call, ast.Call)
         for given, parameter in _pairs(node, resolved):
             if given is None:
-                call.keywords.extend([])
                 call.args.append(self._left_out(resolved, parameter))
             else:
                 call.args.append(self.passed(given, parameter))
@@ -463,13 +463,13 @@ class ExpressionCompiler:
     def _left_out(self, resolved: ResolvedCall, parameter: Parameter) -> ast.expr:
         return _LeftOut(self._default(resolved, parameter))
 
-    def _default(self, resolved: ResolvedCall, parameter: Parameter) -> object:
+    def _default(self, resolved: ResolvedCall, parameter: Parameter) -> Value:
         import inspect
 
         implementation = resolved.function.implementation
         assert implementation is not None and implementation.call is not None
         default = inspect.signature(implementation.call).parameters[parameter.name].default
-        return None if default is inspect.Parameter.empty else default
+        return default if isinstance(default, int | str) else None
 
     def passed(self, given: n.Expression, parameter: Parameter) -> ast.expr:
         """An argument as the function gets it."""
@@ -512,30 +512,30 @@ class ExpressionCompiler:
                 text = given.value if parameter.literal else template.constant
                 if text is not None:
                     return Argument(lambda run: text, True, text)
-                return Argument(self._as_function(self.template(template)))
+                return Argument(self._as_function(self.template(template), given.span))
             case n.Variable():
                 access = self.binding.access(given)
                 if parameter.kind is Kind.VARIABLE:
                     return Argument(access.get, variable=access)
-                return Argument(self._as_function(self.variable(given)))
+                return Argument(self._as_function(self.variable(given), given.span))
             case _:
-                return Argument(self._as_function(self.value(given)))
+                return Argument(self._as_function(self.value(given), given.span))
 
-    def _as_function(self, code: ast.expr) -> Callable[..., object]:  # type: ignore[return]
-        """`code` as a function of the run, compiled now: texts of `xlog` and `mi()` are filled in by it."""
+    def _as_function(self, code: ast.expr, span: Span) -> Callable[[Run], Value]:
+        """`code` as a function of the run, compiled now: the texts of `xlog` and `mi()` are filled in by it."""
         used = {node.id for node in ast.walk(code) if isinstance(node, ast.Name)}
-        setup = [text for key, text in _LOCALS.items() if key in used]
-        function = ast.parse("def text(run):\n" + "".join(f"    {line}\n" for line in setup) + "    return None\n")
-        body = function.body[0]
-        assert isinstance(body, ast.FunctionDef) and isinstance(body.body[-1], ast.Return)
-        body.body[-1].value = code
-        ast.fix_missing_locations(function)
-        file = next((c for c in ast.walk(code) if hasattr(c, "lineno")), None)
+        body = [s for key, text in TEXT_LOCALS.items() if key in used for s in statements(text)]
+        arguments = ast.arguments([], [ast.arg("run")], None, [], [], None, [])
+        function = ast.FunctionDef("text", arguments, [*body, ast.Return(code)], [], None, None)
+        if "type_params" in ast.FunctionDef._fields:
+            vars(function)["type_params"] = []  # Python 3.12 and newer want it
+        locate([function], span)
+        module = ast.fix_missing_locations(ast.Module([function], []))
         space: dict[str, object] = {}
-        exec(compile(function, self.program.name if file else "<text>", "exec"), self.pool.objects, space)
-        return space["text"]  # type: ignore[return-value]  # it was defined a line above
+        exec(compile(module, span.file.name, "exec"), self.pool.objects, space)
+        return cast(Callable[[Run], Value], space["text"])
 
-    # -- route calls ------------------------------------------------------------------------------------------------
+    # -- route calls ----------------------------------------------------------------------------------------
 
     def route_call(self, node: n.RouteCall) -> ast.expr:
         """A call of a route, awaited; routes never return 0."""
@@ -559,7 +559,7 @@ class ExpressionCompiler:
         return self.template_value(template) if text is None else python_name("route", text)
 
 
-_LOCALS = {"v": "v = run.vars", "avps": "avps = run.avps", "p": "p = run.parameters"}
+TEXT_LOCALS = {"v": "v = run.vars", "avps": "avps = run.avps", "p": "p = run.parameters"}
 
 
 class _LeftOut(ast.Constant):
@@ -583,6 +583,3 @@ def python_name(kind: str, route: str) -> str:
     """A Python identifier for a route; different names never meet."""
     plain = "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in route)
     return f"{kind}_{plain}" if route else kind
-
-
-assert FAILED is not None

@@ -31,12 +31,13 @@ from .diagnostics import Diagnostics
 from .program import Program
 from .python_ast import constant, expression, locate, name, statements
 from .runtime import MAX_TEXT, RouteInfo, Run, Script, Symbols, log
+from .source import SourceFile, Span
 from .variables import parse_template
 
 PAUSE_MASK = 511
 """A loop offers the event loop to others every 512 turns."""
 
-PYTHON_BUILTINS = {"len": len, "range": range, "bool": bool, "Exception": Exception}
+PYTHON_BUILTINS = {"len": len, "range": range, "bool": bool, "int": int, "str": str, "Exception": Exception}
 RUNTIME_NAMES = {
     key: getattr(runtime, key)
     for key in (
@@ -72,6 +73,10 @@ def compile_program(program: Program, symbols: Symbols, *, budget: bool = False)
     return script
 
 
+_EVALUATED = SourceFile("{s.eval}", "")
+NOWHERE = Span(_EVALUATED, 1, 1, 1, 1)
+
+
 class Evaluator:
     """`{s.eval}`: texts that are known only while the script runs; the last 256 are kept."""
 
@@ -95,7 +100,7 @@ class Evaluator:
 
     def _bind(self, text: str) -> runtime.CompiledText | None:
         found = Diagnostics()
-        template = parse_template(text, None, found)
+        template = parse_template(text, lambda start, end: NOWHERE, found)
         try:
             if not found.failed:
                 return self.binding.template(template)
@@ -127,7 +132,6 @@ class RouteCompiler(ExpressionCompiler):
                 return too_deep(run)
             frames.append((INFO, p))
             """,
-            MAX_ROUTE_DEPTH="MAX_ROUTE_DEPTH",
             INFO=self.pool.put("info", RouteInfo(node.kind, node.name)),
         )
         if self.budget:
@@ -142,7 +146,7 @@ class RouteCompiler(ExpressionCompiler):
         locate([function], node.head)
         return function
 
-    # -- statements ---------------------------------------------------------------------------------------------
+    # -- statements -----------------------------------------------------------------------------------------
 
     def block(self, node: n.Block) -> list[ast.stmt]:
         return [s for statement in node.statements for s in self.statement(statement)]
@@ -217,7 +221,7 @@ class RouteCompiler(ExpressionCompiler):
             CALL=self.call(node),
         )
 
-    # -- assignments --------------------------------------------------------------------------------------------
+    # -- assignments ----------------------------------------------------------------------------------------
 
     def assign(self, node: n.Assignment) -> list[ast.stmt]:
         if _has_call(node.value):
@@ -302,7 +306,7 @@ class RouteCompiler(ExpressionCompiler):
             VALUE=value,
         )
 
-    # -- flow -------------------------------------------------------------------------------------------------------
+    # -- flow -----------------------------------------------------------------------------------------------
 
     def tested(self, node: n.Condition) -> tuple[list[ast.stmt], ast.expr, list[ast.stmt]]:
         """A condition: what comes before it, its code, and what comes first in each branch."""
@@ -310,7 +314,7 @@ class RouteCompiler(ExpressionCompiler):
             return [], self.condition(node), []
         outer, self.rc = self.rc, name("rc")
         c = self.temporary()
-        before = statements("rc = run.rc") + self._guarded(
+        before = statements("rc = left = run.rc") + self._guarded(
             statements("C = CONDITION", C=c, CONDITION=self.condition(node)),
             statements("C = None\nrc = run.failed(error)", C=c),
         )
@@ -323,7 +327,14 @@ class RouteCompiler(ExpressionCompiler):
     def if_(self, node: n.If) -> list[ast.stmt]:
         before, test, first = self.tested(node.condition)
         locate(before, node.condition.span)
-        otherwise = self.inner_block(node.otherwise, 0) if node.otherwise else statements("run.rc = 0")
+        untaken = statements("run.rc = 0")
+        if self.can_err(node.condition):
+            result = self.temporary()
+            test = expression("(C := TEST)", C=result, TEST=test)
+            untaken = statements("run.rc = 0 if C is not None else -1", C=result)
+        otherwise = untaken
+        if node.otherwise is not None:
+            otherwise = untaken if _last(node.otherwise) is None else self.inner_block(node.otherwise, 0)
         return before + statements(
             "if TEST:\n    FIRST\n    THEN\nelse:\n    FIRST\n    OTHERWISE",
             TEST=test,
@@ -334,13 +345,13 @@ class RouteCompiler(ExpressionCompiler):
 
     def while_(self, node: n.While) -> list[ast.stmt]:
         before, test, first = self.tested(node.condition)
+        turn = self.temporary()
         return statements(
             """
             for TURN in range(LIMIT):
                 BEFORE
                 if not TEST:
-                    if not TURN:
-                        run.rc = 1
+                    ENDED
                     break
                 FIRST
                 BODY
@@ -350,15 +361,23 @@ class RouteCompiler(ExpressionCompiler):
             else:
                 loop_limit(run, LIMIT)
             """,
-            TURN=self.temporary(),
+            TURN=turn,
             LIMIT=max(self.max_while_loops, 1),
             BEFORE=before,
             TEST=test,
+            ENDED=self._loop_ended(turn, calls=bool(first)),
             FIRST=first,
             BODY=self.inner_block(node.body, 1),
             STEP=self._step(),
             MASK=PAUSE_MASK,
         )
+
+    @staticmethod
+    def _loop_ended(turn: str, calls: bool) -> list[ast.stmt]:
+        """`$rc` behind a loop is what its last turn left, or 1 without any; calls in the condition do not count."""
+        if calls:
+            return statements("run.rc = left if TURN else 1", TURN=turn)
+        return statements("if not TURN:\n    run.rc = 1", TURN=turn)
 
     def _step(self) -> list[ast.stmt]:
         return statements("run.step()") if self.budget else []
@@ -462,17 +481,14 @@ class RouteCompiler(ExpressionCompiler):
             "FIRST\nif not TEST:\n    assertion_failed(run, TEXT)\nrun.rc = 1", FIRST=first, TEST=test, TEXT=text
         )
 
-    # -- async and launch -------------------------------------------------------------------------------------------
+    # -- async and launch -----------------------------------------------------------------------------------
 
     def pending(self, node: n.Call, t: str) -> list[ast.stmt]:
         """Start the operation; `t` holds its `Pending` afterwards."""
         resolved = self.program.call(node)
         implementation = resolved.function.implementation
-        call = (
-            expression("unavailable(NAME)", NAME=constant(node.name))
-            if implementation is None
-            else self.started(node, resolved, implementation)
-        )
+        assert implementation is not None, "the checker refuses to run what is not available"
+        call = self.started(node, resolved, implementation)
         return self._guarded(
             statements("T = pending_of(CALL)", T=t, CALL=call), statements("T = run.undelivered(error)", T=t)
         )

@@ -277,7 +277,7 @@ class _Translator:
         self._closed.add(number)
         return _Item(f"({_join(branches)})", _any_of(_texts(branch) for branch in branches))
 
-    # -- repetitions ----------------------------------------------------------------------------------------------
+    # -- repetitions ----------------------------------------------------------------------------------------
 
     def _repeated(self, item: _Item) -> _Item:
         repeats: list[str] = []

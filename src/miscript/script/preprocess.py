@@ -69,7 +69,7 @@ def load_text(
     preprocessor: str | None = None,
 ) -> list[Token]:
     """The tokens of `text`, which messages call `name`; includes are also looked for in `folder`."""
-    file = SourceFile(name, text)
+    file = SourceFile(name, _without_lone_surrogates(text))
     loader = _Loader(diagnostics)
     loader.total = len(text)
     if preprocessor is None:
@@ -84,6 +84,15 @@ def read(path: Path) -> str:
     """The text of a file; bytes that are not UTF-8 are kept (surrogateescape)."""
     with path.open("rb") as stream:
         return decode(stream.read(MAX_SIZE + 1))
+
+
+def _without_lone_surrogates(text: str) -> str:
+    """A Python text may hold what no file can (half of a pair); everything behind relies on `encode`."""
+    try:
+        encode(text)
+    except UnicodeEncodeError:
+        return decode(text.encode("utf-8", "surrogatepass"))
+    return text
 
 
 def _identity(path: Path) -> str:

@@ -15,6 +15,9 @@ from typing import TypeAlias
 
 from .source import Span
 
+CONSTANTS = {"FAILED", "MAX_ROUTE_DEPTH"}
+"""Capital names that stand for themselves."""
+
 Part: TypeAlias = "ast.expr | str | int | None | Sequence[ast.stmt]"
 
 
@@ -64,7 +67,8 @@ def _copy_node(node: ast.AST, parts: dict[str, Part]) -> ast.AST:
             return part
         assert part is None or isinstance(part, int)
         return ast.Constant(part)
-    assert not (isinstance(node, ast.Name) and node.id.isupper()), f"nothing given for {node}"
+    if isinstance(node, ast.Name):
+        assert not node.id.isupper() or node.id in CONSTANTS, f"nothing was given for {node.id}"
     fields = {}
     for field, value in ast.iter_fields(node):
         if isinstance(value, ast.AST):

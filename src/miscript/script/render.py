@@ -59,7 +59,7 @@ def summary(diagnostics: Iterable[Diagnostic]) -> str:
     return ", ".join(parts) or "no errors"
 
 
-# -- full -----------------------------------------------------------------------------------------------------------
+# -- full -----------------------------------------------------------------------------------------------
 
 
 def _full(found: Sequence[Diagnostic], color: bool) -> str:
@@ -105,7 +105,7 @@ def _painter(colour: str, color: bool) -> Callable[[str], str]:
     return (lambda text: f"\x1b[{colour}m{text}\x1b[0m") if color else str
 
 
-# -- for machines ---------------------------------------------------------------------------------------------------
+# -- for machines ---------------------------------------------------------------------------------------
 
 
 def _json_object(diagnostic: Diagnostic) -> dict[str, str | int | None]:

@@ -315,7 +315,7 @@ class Run:
         self.script.launch(self, Launched(pending, resume, text))
 
 
-# -- routes ---------------------------------------------------------------------------------------------------------
+# -- routes ---------------------------------------------------------------------------------------------
 
 
 def too_deep(run: Run) -> int:
@@ -412,7 +412,7 @@ def case_of(value: Value, numbers: Mapping[int, int], texts: Mapping[str, int], 
     return min(found, numbers.get(value, default)) if isinstance(value, int) else found
 
 
-# -- expressions ----------------------------------------------------------------------------------------------------
+# -- expressions ----------------------------------------------------------------------------------------
 
 
 def _numbers(operator: str, left: int, right: int) -> int:
@@ -520,11 +520,11 @@ def compound(operator: str, left: Result, right: Result) -> Result:
 def stored(value: Result) -> Value:
     """A value as a variable keeps it: a plain int, str or None."""
     if value.__class__ is int or value.__class__ is str or value is None:
-        return value  # type: ignore[return-value]
+        return value
     return int(value) if isinstance(value, int) else None
 
 
-# -- conditions -----------------------------------------------------------------------------------------------------
+# -- conditions -----------------------------------------------------------------------------------------
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "==": lambda a, b: a == b,
@@ -611,7 +611,7 @@ def expression_truth(value: Result) -> Truth:
     return None if isinstance(value, Failed) else bool(value)
 
 
-# -- AVPs -----------------------------------------------------------------------------------------------------------
+# -- AVPs -----------------------------------------------------------------------------------------------
 # Values are kept oldest first: pushing is an append, the newest is the last.
 
 

@@ -49,9 +49,7 @@ def _rule(code: str) -> dict[str, Json]:
 
 
 def _result(diagnostic: Diagnostic, rule_index: int) -> dict[str, Json]:
-    text = "\n".join(
-        safe(line) for part in (diagnostic.message, diagnostic.help) if part for line in part.splitlines()
-    )
+    text = "\n".join(safe(line) for part in (diagnostic.message, diagnostic.help) if part for line in part.splitlines())
     result: dict[str, Json] = {
         "ruleId": diagnostic.code,
         "ruleIndex": rule_index,

@@ -54,6 +54,7 @@ class Parameter:
     constant: bool = False
     literal: bool = False  # a `$` inside the text is an ordinary character
     writable: bool = False  # the variable is written, so it must be one that can be
+    only: str = ""  # the one variable that may stand there, for example "avp"
     check: Callable[[str], str | None] | None = None  # what is wrong with a constant, or None
 
 

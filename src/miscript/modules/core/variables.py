@@ -7,15 +7,17 @@ Source: OpenSIPS manual, "Core Variables".
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...exports import variable
 from ...script.access import AvpAccess, SimpleAccess, VarAccess, name_of
+from ...script.nodes import Variable
 from ...script.runtime import RouteInfo, Run, parameter_at
 from ...script.signatures import Binder, VariableAccess
-from ...values import Value
+from ...values import Value, plain_text
 from .part import CorePart
 
 
@@ -34,7 +36,7 @@ class ScriptVariables(CorePart):
     def avp(self, inner: Any, index: Any, binder: Binder) -> VariableAccess:
         """A list of values that belongs to the run (to the message or transaction); the newest value comes first."""
         name = inner.constant
-        found = index if index is None or isinstance(index, int | str) else binder.index(index)
+        found = binder.index(index) if isinstance(index, Variable) else index
         return AvpAccess(name if name is not None else name_of(binder.template_pieces(inner)), found)
 
     @variable("rc")
@@ -55,12 +57,15 @@ class ScriptVariables(CorePart):
 
     @variable("return", inner="required", index=True, binds=True)
     def returned(self, inner: Any, index: Any, binder: Binder) -> VariableAccess:
-        """An extra value of the last finished route call, counted from 0."""
+        """An extra value of the last finished route call, counted from 0; numbers come as text."""
         key = _number_or_name(inner, binder)
 
         def read(run: Run) -> Value:
             number = key(run)
-            return run.returned[number] if isinstance(number, int) and 0 <= number < len(run.returned) else None
+            if not isinstance(number, int) or not 0 <= number < len(run.returned):
+                return None
+            value = run.returned[number]
+            return None if value is None else plain_text(value)
 
         return SimpleAccess(read)
 
@@ -145,8 +150,12 @@ class ScriptVariables(CorePart):
 
     @variable("C", inner="required")
     def colour(self, run: Run, inner: str) -> Value:
-        """The code that gives text on a terminal a colour: `$C(rx)` is red on the terminal's own background."""
-        return _colour(inner)
+        """The code that gives text a colour: `$C(rx)` is red on the terminal's own background.
+
+        Empty when the output is no terminal, unless the script says `xlog_force_color=yes`.
+        """
+        shown = self.services.parameters.get("xlog_force_color", 0) or sys.stdout.isatty()
+        return _colour(inner) if shown else ""
 
     # -- log levels ------------------------------------------------------------
 

@@ -1,0 +1,407 @@
+"""`mi()`: run a command of the Management Interface from the script.
+
+`mi(command, [ret_var], [params_avp], [vals_avp])` waits for the command; inside `async()` and `launch()` the route
+goes on when it is done.  The return variable gets the result as JSON, or the text of the error; the return code is 1,
+or the negative code of the error, or one of
+
+- -1: no such command, an ambiguous name, no command at all;
+- -2: the AVPs with names and values do not fit together;
+- -3: the return variable cannot be written (the command has been run);
+- -4: the deadline of `async()` passed; the command was cancelled.
+
+The parameters come from the AVPs when they are given (first added, first given), else from the words behind the
+command.  Source: OpenSIPS manual, module mi_script; docs/mi_script.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, cast
+
+from ..errors import MIError
+from ..exports import BoundAvp, BoundText, BoundVariable, Module, bound_function, parameter
+from ..mi.command import NO_RESULT, Command
+from ..mi.jsonrpc import SERVER_ERROR, Params
+from ..mi.origin import Backend, Origin, Tracing
+from ..mi.tracing import Exchange, parse_bwlist
+from ..mi.writer import dumps_text
+from ..script.access import AvpAccess
+from ..script.runtime import Pending, Run
+from ..script.signatures import Argument
+from ..trace import NOWHERE
+from ..values import Value, plain_text
+
+log = logging.getLogger("miscript.mi_script")
+
+INTERNAL, BAD_AVPS, NOT_WRITTEN, TIMEOUT = -1, -2, -3, -4
+BAD_AVPS_TEXT = "could not parse script params!"
+AROUND_WORDS = "\t\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Exception):
+    """The call never reaches a command: its return code and text."""
+
+    code: int
+    text: str
+    command: Command | None = None
+    """The command that was named, when only its parameters are at fault: such a call is traced."""
+
+
+def split_words(text: str) -> tuple[str, Params]:
+    """The command's name and its parameters in the text of `mi()`.
+
+    Only blanks separate; there is no quoting.  One blank behind a lone command is nothing, more than that is an
+    empty list, which is not the same as none.
+    """
+    name, blank, rest = text.partition(" ")
+    name = name.strip(AROUND_WORDS)
+    if not blank or not rest:
+        return name, None
+    words = (word.lstrip(AROUND_WORDS) for word in rest.split(" "))
+    return name, [word for word in words if word]
+
+
+def array_or_text(value: str) -> str | list[str]:
+    """`__array(a b)` as a list; every blank separates, a last one adds nothing."""
+    if not (value.startswith("__array(") and value.endswith(")")):
+        return value
+    items = value[len("__array(") : -1].split(" ")
+    if len(items) > 1 and items[-1] == "":
+        items.pop()
+    return items
+
+
+def positional(values: list[Value]) -> list[object]:
+    """AVP values as parameters by position: numbers as decimal text."""
+    return [plain_text(value) for value in values if value is not None]
+
+
+def named(names: list[Value], values: list[Value]) -> dict[str, object]:
+    """AVP values as parameters by name.  Raises `Refused` when there are fewer values than names."""
+    if len(values) < len(names):
+        raise Refused(BAD_AVPS, BAD_AVPS_TEXT)
+    if len(values) > len(names):
+        log.warning("mi(): %d values for %d names; the last ones are left out", len(values), len(names))
+    found: dict[str, object] = {
+        plain_text(name): array_or_text(value) if isinstance(value, str) else value
+        for name, value in zip(names, values, strict=False)
+        if name is not None and value is not None
+    }
+    if len(found) < len(names):
+        raise MIError(-32602, "Invalid params", "a parameter is named twice")
+    return found
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a command from the script, ready to be run."""
+
+    command: Command
+    name: str
+    params: Params
+
+
+class MiScript(Module):
+    """Run MI commands from the routes of the script."""
+
+    name = "mi_script"
+
+    trace_destination = parameter("", "The `hep_id` of proto_hep that calls are traced to.")
+    trace_bwlist = parameter("", "Which commands are traced: `w: a, b` only these, `b: a, b` all but these.")
+    pretty_printing = parameter(0, "1 for results with line breaks and tabs.")
+
+    # -- the function -----------------------------------------------------------------------------------------
+
+    @bound_function()
+    def mi(
+        self,
+        command: BoundText,
+        ret_var: BoundVariable | None = None,
+        params_avp: BoundAvp | None = None,
+        vals_avp: BoundAvp | None = None,
+    ) -> Callable[[Run], int | Awaitable[int]]:
+        """Run the MI command in the text `command` and wait for its result.
+
+        `ret_var` gets the result as JSON, or the text of the error.  Parameters come from the AVPs when they are
+        given: `params_avp` alone by position, together with `vals_avp` by name; else from the words in `command`.
+        A value `__array(a b)` is a list.  A command that answers later suspends the route, nothing else.
+        """
+        store = self._store(ret_var)
+        if command.is_constant and params_avp is None and vals_avp is None and self._tracing is None:
+            return self._bound(str(command.constant), store)
+        prepare = self._preparation(command, params_avp, vals_avp)
+
+        def call(run: Run) -> int | Awaitable[int]:
+            try:
+                prepared = prepare(run)
+            except Refused as refused:
+                self._trace_refused(run, refused)
+                return store(run, refused.code, refused.text)
+            except MIError as error:
+                return store(run, -abs(error.code), error.message)
+            if self._tracing is not None or prepared.command.waits:
+                return self._traced(run, prepared, store)
+            return self._run_now(run, prepared, store)
+
+        return call
+
+    @bound_function(name="mi", asynchronous=True)
+    def async_mi(
+        self,
+        command: BoundText,
+        ret_var: BoundVariable | None = None,
+        params_avp: BoundAvp | None = None,
+        vals_avp: BoundAvp | None = None,
+    ) -> Callable[[Run], Pending]:
+        """Run an MI command inside `async()` or `launch()`.
+
+        Command and parameters are what they are now; the return variable is written in the resume route, where
+        `$rc` is the code.
+        """
+        store = self._store(ret_var)
+        prepare = self._preparation(command, params_avp, vals_avp)
+
+        def call(run: Run) -> Pending:
+            try:
+                prepared = prepare(run)
+            except Refused as refused:
+                self._trace_refused(run, refused)
+                return Pending(_already(refused), lambda later, done: store(later, done.code, done.text))
+            except MIError as error:
+                failed = Refused(-abs(error.code), error.message)
+                return Pending(_already(failed), lambda later, done: store(later, done.code, done.text))
+            return self._pending(run, prepared, store)
+
+        return call
+
+    # -- what to call -----------------------------------------------------------------------------------------
+
+    def _preparation(
+        self, command: Argument, params_avp: Argument | None, vals_avp: Argument | None
+    ) -> Callable[[Run], Call]:
+        """A function that finds command and parameters of one call; it raises Refused and MIError."""
+        names, values = _avp(params_avp), _avp(vals_avp)
+        resolve = self._resolve
+        get = command.get
+
+        def prepare(run: Run) -> Call:
+            text = get(run)
+            if not isinstance(text, str):
+                raise Refused(INTERNAL, "no command")
+            name, params = split_words(text)
+            found = resolve(name)
+            try:
+                if names is not None and values is not None:
+                    params = named(names(run), values(run))
+                elif names is not None:
+                    params = positional(names(run))
+                elif values is not None:
+                    params = positional(values(run))
+            except Refused as refused:
+                raise replace(refused, command=found) from None
+            return Call(found, name, params)
+
+        if not command.is_constant or (names is None and values is None):
+            return prepare
+        name, _ = split_words(str(command.constant))
+        try:
+            found = resolve(name)
+        except Refused:
+            return prepare
+
+        def prepare_known(run: Run) -> Call:
+            try:
+                if names is not None and values is not None:
+                    return Call(found, name, named(names(run), values(run)))
+                return Call(found, name, positional((names or values)(run)))  # type: ignore[misc]  # one is given
+            except Refused as refused:
+                raise replace(refused, command=found) from None
+
+        return prepare_known
+
+    def _resolve(self, name: str) -> Command:
+        if not name:
+            raise Refused(INTERNAL, "no command")
+        try:
+            return self.services.mi.resolve(name)
+        except MIError as error:
+            detail = f": {error.data}" if error.data else ""
+            raise Refused(INTERNAL, f"{error.message}{detail}") from None
+
+    # -- running it -------------------------------------------------------------------------------------------
+
+    def _bound(self, text: str, store: Store) -> Callable[[Run], int | Awaitable[int]]:
+        """A call whose command and parameters are written out: everything but the work itself is done now."""
+        name, params = split_words(text)
+        try:
+            command = self._resolve(name)
+        except Refused as refused:
+            code, message = refused.code, refused.text
+            return lambda run: store(run, code, message)
+        try:
+            run_command = self.services.mi.bind(name, params).run
+        except MIError as error:
+            return self._always_failing(command, error, store)
+        if command.waits:
+            return lambda run: self._finish_later(run, cast(Coroutine[Any, Any, object], run_command()), store)
+        write = store.write
+        dumps, pretty = dumps_text, bool(self.pretty_printing)
+
+        def call(run: Run) -> int | Awaitable[int]:
+            try:
+                result = run_command()
+            except MIError as error:
+                return store(run, -abs(error.code), error.message)
+            if write is None:
+                return 1
+            try:
+                return 1 if write(run, dumps(result, pretty)) else NOT_WRITTEN
+            except (TypeError, ValueError):
+                return store.result(run, result)
+
+        return call
+
+    def _always_failing(self, command: Command, error: MIError, store: Store) -> Callable[[Run], int]:
+        counted = command.counters.failed
+
+        def call(run: Run) -> int:
+            counted[error.code] = counted.get(error.code, 0) + 1
+            return store(run, -abs(error.code), error.message)
+
+        return call
+
+    def _run_now(self, run: Run, call: Call, store: Store) -> int | Awaitable[int]:
+        registry = self.services.mi
+        try:
+            result = registry.run(registry.prepare(call.command, call.params))
+        except MIError as error:
+            if error.code == -32602:
+                call.command.counters.failed[-32602] = call.command.counters.failed.get(-32602, 0) + 1
+            return store(run, -abs(error.code), error.message)
+        return store.result(run, result)
+
+    async def _finish_later(self, run: Run, operation: Awaitable[object], store: Store) -> int:
+        try:
+            result = await operation
+        except MIError as error:
+            return store(run, -abs(error.code), error.message)
+        return store.result(run, result)
+
+    async def _traced(self, run: Run, call: Call, store: Store) -> int:
+        exchange = self._trace(run, call.name, call.params, call.command)
+        outcome = await self._outcome(call)
+        return self._conclude(run, outcome, exchange, store)
+
+    async def _outcome(self, call: Call) -> object:
+        """The result of a command, or its MIError."""
+        registry = self.services.mi
+        try:
+            result = registry.run(registry.prepare(call.command, call.params))
+            return await cast(Awaitable[object], result) if call.command.waits else result
+        except MIError as error:
+            return error
+
+    def _conclude(self, run: Run, outcome: object, exchange: Exchange | None, store: Store) -> int:
+        if isinstance(outcome, MIError):
+            code, text = -abs(outcome.code), outcome.message
+        else:
+            code, text = store.text_of(outcome)
+        if exchange is not None:
+            exchange.reply(text)
+        return store(run, code, text)
+
+    def _pending(self, run: Run, call: Call, store: Store) -> Pending:
+        exchange = self._trace(run, call.name, call.params, call.command)
+
+        def timed_out(later: Run) -> int:
+            if exchange is not None:
+                exchange.reply("timeout")
+            return store(later, TIMEOUT, "timeout")
+
+        return Pending(
+            self._outcome(call), lambda later, outcome: self._conclude(later, outcome, exchange, store), timed_out
+        )
+
+    # -- tracing ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _tracing(self) -> Tracing | None:
+        """Where calls are traced to; asked for when the script is compiled, when all modules are initialised."""
+        destination = self.services.trace_destinations.get(self.trace_destination)
+        if destination is None:
+            return None
+        commands = parse_bwlist(self.trace_bwlist, self.services.mi) if self.trace_bwlist else None
+        return Tracing(destination, commands)
+
+    def _trace(self, run: Run, name: str, params: Params, command: Command) -> Exchange | None:
+        if self._tracing is None:
+            return None
+        message = run.message
+        origin = Origin(
+            "mi_script",
+            Backend.SCRIPT,
+            getattr(message, "source", None) or NOWHERE,
+            getattr(message, "destination", None) or NOWHERE,
+            pretty=bool(self.pretty_printing),
+            tracing=self._tracing,
+        )
+        return self.services.mi.trace(origin, name, params, command)
+
+    def _trace_refused(self, run: Run, refused: Refused) -> None:
+        if refused.command is not None:
+            exchange = self._trace(run, refused.command.full, None, refused.command)
+            if exchange is not None:
+                exchange.reply(refused.text)
+
+    # -- the return variable ----------------------------------------------------------------------------------
+
+    def _store(self, ret_var: Argument | None) -> Store:
+        write = None if ret_var is None or ret_var.variable is None else ret_var.variable.set
+        return Store(write, bool(self.pretty_printing))
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Puts what a command said into the return variable and gives the return code."""
+
+    write: Callable[[Run, Value], bool] | None
+    pretty: bool
+
+    def __call__(self, run: Run, code: int, text: str) -> int:
+        if self.write is not None and not self.write(run, text):
+            return NOT_WRITTEN
+        return code
+
+    def result(self, run: Run, result: object) -> int:
+        """Store a result that may turn out to be no JSON."""
+        return self(run, *self.text_of(result))
+
+    def text_of(self, result: object) -> tuple[int, str]:
+        if result is NO_RESULT:
+            return SERVER_ERROR, "Server error"
+        if self.write is None:
+            return 1, ""
+        try:
+            return 1, dumps_text(result, self.pretty)
+        except (TypeError, ValueError):
+            log.exception("an MI command answered with something that is no JSON")
+            return SERVER_ERROR, "Server error"
+
+
+def _avp(argument: Argument | None) -> Callable[[Run], list[Value]] | None:
+    """All values of an AVP, the first added first; with an index the one value."""
+    if argument is None:
+        return None
+    access = argument.variable
+    if isinstance(access, AvpAccess) and access.index in (None, "*"):
+        return access.all
+    get = argument.get
+    return lambda run: [] if (value := get(run)) is None else [value]
+
+
+async def _already(refused: Refused) -> Refused:
+    return refused
