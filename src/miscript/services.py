@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .trace import TraceDestination
 from .values import Value
@@ -71,10 +71,17 @@ class Statistics(Protocol):
 
 
 class Subscriber(Protocol):
-    """Who wants to hear of an event."""
+    """Who wants to hear of an event.
+
+    A module that can tell programs outside offers `evi:PROTOCOL`: a `SubscriberFactory`.
+    """
 
     def deliver(self, event: str, attributes: Sequence[tuple[str, Value]]) -> None:
         """Take an event; returns at once."""
+
+
+SubscriberFactory: TypeAlias = Callable[[str], Subscriber | None]
+"""Makes the subscriber of a socket, `udp:127.0.0.1:5555`; None, with a line in the log, when it is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +96,6 @@ class Subscription:
     def left(self, now: int) -> int:
         """Seconds until it ends."""
         return self.since + (self.lifetime or 0) - now
-
-
-class EventTransport(Protocol):
-    """A way to tell others of events; a module offers it as `event transport:udp` for sockets `udp:…`."""
-
-    @property
-    def endless(self) -> bool:
-        """Whether its subscriptions last for good, whatever was asked for."""
-
-    def subscriber(self, address: str) -> Subscriber:
-        """Who is at `address`, the part of the socket behind the colon.  Raises ValueError when it is no address."""
 
 
 class Events(Protocol):

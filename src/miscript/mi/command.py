@@ -16,7 +16,7 @@ Source: OpenSIPS manual, "Management Interface"; observed answers of OpenSIPS 4.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -25,7 +25,7 @@ from ..errors import DeclarationError, MIError
 from .jsonrpc import Params, invalid_params
 from .parameters import Raw, Reader, python_name, reader_for
 
-__all__ = ["NO_RESULT", "Command", "Counters", "Handler", "Invocation", "Raw", "Recipe"]
+__all__ = ["NO_RESULT", "Command", "Counters", "Handler", "Invocation", "Later", "Raw", "Recipe"]
 
 Recipe: TypeAlias = tuple[str, ...]
 Handler: TypeAlias = Callable[..., object]
@@ -38,6 +38,19 @@ class _NoResult(Enum):
 
 NO_RESULT: Final = _NoResult.NO_RESULT
 """What a handler returns when it has neither a result nor an error: `Server error`.  `None` is the result null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What a handler returns when only some of its calls wait, as this one does: an awaitable of the result.
+
+    A handler that always waits is a coroutine function instead.
+    """
+
+    awaitable: Awaitable[object]
+
+    def __await__(self) -> Generator[Any, Any, object]:
+        return self.awaitable.__await__()
 
 
 @dataclass(slots=True)
@@ -86,8 +99,8 @@ class Command:
 
     `handler` is called with the parameters of the chosen recipe; a parameter that the recipe has not keeps the
     handler's default.  Names that are no Python names are spelled as `python_name` says.  It returns the result, or
-    raises `MIError`.  A coroutine function is awaited (`waits`).  Arguments that are lists may be shared between
-    calls: handlers do not change them.
+    raises `MIError`.  A coroutine function is awaited (`waits`), and so is a `Later`.  Arguments that are lists may
+    be shared between calls: handlers do not change them.
 
     `read_only` says that the command changes nothing; `named_only` that parameters must come by name.
     """

@@ -23,7 +23,7 @@ from typing import NamedTuple, assert_never, cast
 
 from ..errors import DeclarationError, MIError
 from . import tracing
-from .command import NO_RESULT, Arguments, Command, Invocation
+from .command import NO_RESULT, Arguments, Command, Invocation, Later
 from .jsonrpc import (
     METHOD_AMBIGUOUS,
     METHOD_NOT_FOUND,
@@ -46,8 +46,8 @@ NO_HELP = "not available for this command"
 class Bound(NamedTuple):
     """A command with fixed parameters.
 
-    `run()` returns the result, or an awaitable of it where the command waits, and raises `MIError`.  It is counted,
-    but neither timed nor traced nor guarded.
+    `run()` returns the result, or an awaitable of it where the command waits and a `Later` where only this call
+    does, and raises `MIError`.  It is counted, but neither timed nor traced nor guarded.
     """
 
     command: Command
@@ -176,12 +176,14 @@ class Registry:
                 raise self._failed(command, error) from None
             if result is NO_RESULT:
                 raise self._failed(command, result)
+            if result.__class__ is Later:
+                return Later(waited(result))
             counters.succeeded += 1
             return result
 
-        async def run_waiting() -> object:
+        async def waited(operation: Awaitable[object]) -> object:
             try:
-                result = await cast(Awaitable[object], handler(*arguments))
+                result = await operation
             except Exception as error:
                 raise self._failed(command, error) from None
             except BaseException:
@@ -192,7 +194,10 @@ class Registry:
             counters.succeeded += 1
             return result
 
-        return run_waiting if command.waits else run
+        async def begin() -> object:
+            return await cast(Awaitable[object], handler(*arguments))
+
+        return (lambda: waited(begin())) if command.waits else run
 
     # Calls from doors
 
@@ -240,7 +245,7 @@ class Registry:
             if origin.guard is not None:
                 origin.guard.check(command, message, origin)
             outcome = command.handler(*command.arguments(message.params))
-            if command.waits:
+            if command.waits or outcome.__class__ is Later:
                 awaitable = cast(Awaitable[object], outcome)
                 return Pending(awaitable, command, message, started, exchange, self)
         except Exception as error:

@@ -1,0 +1,193 @@
+"""The cache: storing texts by key in the engines that cachedb modules bring.
+
+Script functions (`cache_store`, `cache_fetch` …) and the group `cache` of the Management Interface.  An engine is
+named as the script names it: `local`, or `local:GROUP`.  One that lives in memory answers at once and nothing waits;
+one that asks a server hands back an awaitable, and then the route, or the client of the command, waits.
+
+Source: OpenSIPS manual, "Core Functions" and "Key-Value Interface"; observed answers of OpenSIPS 4.1.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from ...cachedb import Answer, CacheEngine, CacheError, engine_named
+from ...errors import MIError
+from ...exports import Writable, mi_command, script_function
+from ...mi.command import Later
+from ...mi.jsonrpc import invalid_params
+from ...script.runtime import Run
+from ...script.signatures import VariableAccess
+from ...values import wrap
+from .part import CorePart
+
+T = TypeVar("T")
+
+OK: Final = "OK"
+NOT_THERE: Final = -2
+"""Return code of `cache_fetch` and `cache_counter_fetch` when there is no such key."""
+
+log = logging.getLogger("miscript.cache")
+
+
+class CoreCache(CorePart):
+    """Cache functions and commands."""
+
+    def _engine(self, system: str) -> CacheEngine:
+        """The engine that the script calls `system`.  Raises CacheError when no module has it."""
+        engine = engine_named(self.services.find, system)
+        if engine is None:
+            raise CacheError(f"there is no cache '{system}'")
+        return engine
+
+    # -- commands -------------------------------------------------------------------------------------------------
+
+    @mi_command("store", "system attr value", "system attr value expire", aliases=["cache_store"], module="cache")
+    def mi_cache_store(self, system: str, attr: str, value: str, expire: int = 0) -> object:
+        """stores a value under a key, for good or for as many seconds as given"""
+        _check_names(system, attr)
+        if not value:
+            raise invalid_params("Empty value")
+        if expire < 0:
+            raise invalid_params("Negative expire value")
+        return _command("store", lambda: self._engine(system).store(attr, value, expire), lambda done: OK)
+
+    @mi_command("fetch", "system attr", aliases=["cache_fetch"], module="cache", read_only=True)
+    def mi_cache_fetch(self, system: str, attr: str) -> object:
+        """tells the value of a key"""
+        engine = self.services.offers.get("cachedb:" + system)
+        if engine is None or not system or not attr:
+            _check_names(system, attr)
+            raise _refused("fetch", CacheError(f"there is no cache '{system}'"))
+        try:
+            value = engine.fetch(attr)
+        except CacheError as error:
+            raise _refused("fetch", error) from error
+        if value.__class__ is str:  # no function in between: scripts ask for this more than for all the rest
+            return {"key": attr, "value": value}
+        return _answer("fetch", value, lambda found: _fetched(attr, found))
+
+    @mi_command("remove", "system attr", aliases=["cache_remove"], module="cache")
+    def mi_cache_remove(self, system: str, attr: str) -> object:
+        """removes a key; one that is not there is fine"""
+        _check_names(system, attr)
+        return _command("remove", lambda: self._engine(system).remove(attr), lambda done: OK)
+
+    # -- functions ------------------------------------------------------------------------------------------------
+
+    @script_function()
+    def cache_store(self, run: Run, system: str, key: str, value: str, expires: int = 0) -> int | Awaitable[int]:
+        """Store `value` under `key`, for `expires` seconds or for good."""
+        if expires < 0:
+            log.error("cache_store('%s', '%s'): a value cannot live for %d seconds", system, key, expires)
+            return -1
+        return _function("cache_store", lambda: self._engine(system).store(key, value, expires), lambda done: 1)
+
+    @script_function()
+    def cache_remove(self, run: Run, system: str, key: str) -> int | Awaitable[int]:
+        """Remove `key`; one that is not there is fine."""
+        return _function("cache_remove", lambda: self._engine(system).remove(key), lambda done: 1)
+
+    @script_function()
+    def cache_fetch(self, run: Run, system: str, key: str, result: Writable) -> int | Awaitable[int]:
+        """Store the value of `key` in a variable; -2 when there is none, and the variable stays as it is."""
+
+        def fetched(value: str | None) -> int:
+            if value is None:
+                return NOT_THERE
+            return 1 if result.set(run, value) else -1
+
+        return _function("cache_fetch", lambda: self._engine(system).fetch(key), fetched)
+
+    @script_function()
+    def cache_counter_fetch(self, run: Run, system: str, key: str, result: Writable) -> int | Awaitable[int]:
+        """Store the number under `key` in a variable; -2 when there is none."""
+
+        def fetched(value: int | None) -> int:
+            if value is None:
+                return NOT_THERE
+            return 1 if result.set(run, wrap(value)) else -1
+
+        return _function("cache_counter_fetch", lambda: self._engine(system).counter(key), fetched)
+
+    @script_function()
+    def cache_add(
+        self, run: Run, system: str, key: str, amount: int, expires: int, result: Writable | None = None
+    ) -> int | Awaitable[int]:
+        """Add `amount` to the number under `key` and store the sum in a variable."""
+        return self._add(run, "cache_add", system, key, amount, expires, result)
+
+    @script_function()
+    def cache_sub(
+        self, run: Run, system: str, key: str, amount: int, expires: int, result: Writable | None = None
+    ) -> int | Awaitable[int]:
+        """Subtract `amount` from the number under `key` and store the difference in a variable."""
+        return self._add(run, "cache_sub", system, key, -amount, expires, result)
+
+    def _add(
+        self, run: Run, what: str, system: str, key: str, amount: int, expires: int, result: VariableAccess | None
+    ) -> int | Awaitable[int]:
+        def added(total: int) -> int:
+            return 1 if result is None or result.set(run, wrap(total)) else -1
+
+        return _function(what, lambda: self._engine(system).add(key, amount, max(expires, 0)), added)
+
+
+def _check_names(system: str, attr: str) -> None:
+    if not system:
+        raise invalid_params("Empty memory cache id")
+    if not attr:
+        raise invalid_params("Empty attribute name")
+
+
+def _function(what: str, ask: Callable[[], Answer[T]], done: Callable[[T], int]) -> int | Awaitable[int]:
+    """The return code of a script function: `done` of the answer, -1 when the engine cannot do it."""
+    try:
+        answer = ask()
+    except CacheError as error:
+        return _unable(what, error)
+    return _function_later(what, answer, done) if isinstance(answer, Awaitable) else done(answer)
+
+
+async def _function_later(what: str, answer: Awaitable[T], done: Callable[[T], int]) -> int:
+    try:
+        return done(await answer)
+    except CacheError as error:
+        return _unable(what, error)
+
+
+def _unable(what: str, error: CacheError) -> int:
+    log.error("%s: %s", what, error)
+    return -1
+
+
+def _fetched(attr: str, value: str | None) -> object:
+    if value is None:
+        raise MIError(400, "Value not found")
+    return {"key": attr, "value": value}
+
+
+def _command(what: str, ask: Callable[[], Answer[T]], done: Callable[[T], object]) -> object:
+    """The result of a command: `done` of the answer.  Raises MIError (500) when the engine cannot do it."""
+    try:
+        return _answer(what, ask(), done)
+    except CacheError as error:
+        raise _refused(what, error) from error
+
+
+def _answer(what: str, answer: Answer[T], done: Callable[[T], object]) -> object:
+    return Later(_answer_later(what, answer, done)) if isinstance(answer, Awaitable) else done(answer)
+
+
+async def _answer_later(what: str, answer: Awaitable[T], done: Callable[[T], object]) -> object:
+    try:
+        return done(await answer)
+    except CacheError as error:
+        raise _refused(what, error) from error
+
+
+def _refused(what: str, error: CacheError) -> MIError:
+    log.error("cache:%s: %s", what, error)
+    return MIError(500, f"Cache {what} command failed")
