@@ -4,7 +4,7 @@ An event is one datagram, a JSON-RPC notification: its method is the event's nam
 attributes, or an array when they have no names.  Nothing is sent twice and no answer is read; what cannot be sent is
 logged and forgotten, and nobody waits for a slow reader.
 
-Offers `evi:udp` and `evi:unix`: functions that make a `Subscriber` of a socket's text, None when it is none.
+Offers `event transport:udp` and `event transport:unix`.
 Source: OpenSIPS manual, module event_datagram.
 """
 
@@ -16,11 +16,11 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..exports import Module
 from ..mi.writer import compact
-from ..services import Services, Subscriber
+from ..services import Services
 from ..values import Value
 
 log = logging.getLogger("miscript.event_datagram")
@@ -34,7 +34,7 @@ MAX_PATH = 107
 MAX_WAITING = 100
 """Events kept for a host name while it is looked up."""
 
-_UDP = re.compile(r"(?:udp:)?(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})")
+_UDP = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})")
 
 
 def notification(event: str, attributes: Sequence[tuple[str, Value]]) -> bytes:
@@ -112,6 +112,27 @@ class NamedDestination(Destination):
                 super().send(event, data)
 
 
+class Datagrams:
+    """The subscribers of one protocol: one socket per address, however many events it has subscribed to."""
+
+    endless = False
+
+    def __init__(self, make: Callable[[str], Destination]) -> None:
+        self._make = make
+        self._destinations: dict[str, Destination] = {}
+
+    def subscriber(self, address: str) -> Destination:
+        """Who is at `address`.  Raises ValueError when it is none."""
+        found = self._destinations.get(address)
+        if found is None:
+            found = self._destinations[address] = self._make(address)
+        return found
+
+    def close(self) -> None:
+        for destination in self._destinations.values():
+            destination.close()
+
+
 class EventDatagram(Module):
     """Sends events as datagrams to UDP and UNIX sockets."""
 
@@ -119,41 +140,31 @@ class EventDatagram(Module):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self._destinations: dict[str, Destination] = {}
-        services.provide("evi:udp", self.udp_subscriber)
-        services.provide("evi:unix", self.unix_subscriber)
+        self.udp = Datagrams(self._udp)
+        self.unix = Datagrams(_unix)
+        services.provide("event transport:udp", self.udp)
+        services.provide("event transport:unix", self.unix)
 
-    def udp_subscriber(self, text: str) -> Subscriber | None:
-        """The subscriber at `udp:address:port`; None when that is none."""
-        found = _UDP.fullmatch(text)
+    def _udp(self, address: str) -> Destination:
+        """`address:port`; an IPv6 address stands in brackets."""
+        found = _UDP.fullmatch(address)
         if found is None or not 0 < int(found["port"]) < 65536:
-            log.error("'%s' is not 'udp:address:port'", text)
-            return None
-        return self._known(text) or self._remember(text, self._udp(found["v6"] or found["host"], int(found["port"])))
-
-    def unix_subscriber(self, text: str) -> Subscriber | None:
-        """The subscriber at `unix:path`; None when that is none.  The socket need not be there yet."""
-        path = os.fsencode(text.removeprefix("unix:"))
-        if not 0 < len(path) <= MAX_PATH or b"\x00" in path:
-            log.error("'%s' is not 'unix:path' with a path of at most %d bytes", text, MAX_PATH)
-            return None
-        return self._known(text) or self._remember(text, Destination(socket.AF_UNIX, path))
-
-    def _udp(self, host: str, port: int) -> Destination:
+            raise ValueError(f"'{address}' is not 'address:port'")
+        host, port = found["v6"] or found["host"], int(found["port"])
         try:
             version = ipaddress.ip_address(host).version
         except ValueError:
             return NamedDestination(self.services, host, port)
         return Destination(socket.AF_INET if version == 4 else socket.AF_INET6, (host, port))
 
-    def _known(self, text: str) -> Destination | None:
-        return self._destinations.get(text)
-
-    def _remember(self, text: str, destination: Destination) -> Destination:
-        """One socket per address, however many events it has subscribed to."""
-        self._destinations[text] = destination
-        return destination
-
     async def stop(self) -> None:
-        for destination in self._destinations.values():
-            destination.close()
+        self.udp.close()
+        self.unix.close()
+
+
+def _unix(path: str) -> Destination:
+    """The path of a socket, which need not be there yet."""
+    data = os.fsencode(path)
+    if not 0 < len(data) <= MAX_PATH or b"\x00" in data:
+        raise ValueError(f"'{path}' is no path of at most {MAX_PATH} bytes")
+    return Destination(socket.AF_UNIX, data)

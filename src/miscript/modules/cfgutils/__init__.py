@@ -12,6 +12,7 @@ import os
 import random
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -235,7 +236,7 @@ class CfgUtils(Module):
     @script_function(routes=NOT_ERROR_ROUTE)
     def set_count(self, run: Run, counted: VariableAccess, result: Writable) -> int:
         """Count the values of a variable."""
-        return 1 if result.set(run, len(counted.values(run))) else -1
+        return 1 if result.set(run, len(_all_values(counted, run))) else -1
 
     @script_function(routes=NOT_ERROR_ROUTE)
     def set_select_weight(self, run: Run, weights: VariableAccess) -> int:
@@ -243,8 +244,9 @@ class CfgUtils(Module):
 
         As in the server, the index 0 ends the script.  -1 when there is nothing to draw from.
         """
-        values = [value for value in weights.values(run) if isinstance(value, int) and value >= 0]
-        if len(values) != len(weights.values(run)) or not sum(values):
+        found = _all_values(weights, run)
+        values = [value for value in found if isinstance(value, int) and value >= 0]
+        if len(values) != len(found) or not sum(values):
             log.error("set_select_weight() wants numbers that are not negative, and one above 0")
             return -1
         return self.chance.choices(range(len(values)), weights=values)[0]
@@ -393,6 +395,11 @@ class CfgUtils(Module):
         except OSError as error:
             log.error("'%s' cannot be read: %s", self.hash_file, error.strerror)
             return None
+
+
+def _all_values(variable: VariableAccess, run: Run) -> Sequence[Value]:
+    """All values of a variable, the newest first; those of an AVP also when it is written without an index."""
+    return variable.all(run)[::-1] if isinstance(variable, AvpAccess) else variable.values(run)
 
 
 def _typed(value: int | str) -> dict[str, Value]:
