@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .trace import TraceDestination
 from .values import Value
@@ -71,17 +71,10 @@ class Statistics(Protocol):
 
 
 class Subscriber(Protocol):
-    """Who wants to hear of an event.
-
-    A module that can tell programs outside offers `evi:PROTOCOL`: a `SubscriberFactory`.
-    """
+    """Who wants to hear of an event."""
 
     def deliver(self, event: str, attributes: Sequence[tuple[str, Value]]) -> None:
         """Take an event; returns at once."""
-
-
-SubscriberFactory: TypeAlias = Callable[[str], Subscriber | None]
-"""Makes the subscriber of a socket, `udp:127.0.0.1:5555`; None, with a line in the log, when it is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +89,17 @@ class Subscription:
     def left(self, now: int) -> int:
         """Seconds until it ends."""
         return self.since + (self.lifetime or 0) - now
+
+
+class EventTransport(Protocol):
+    """A way to tell others of events; a module offers it as `event transport:udp` for sockets `udp:…`."""
+
+    @property
+    def endless(self) -> bool:
+        """Whether its subscriptions last for good, whatever was asked for."""
+
+    def subscriber(self, address: str) -> Subscriber:
+        """Who is at `address`, the part of the socket behind the colon.  Raises ValueError when it is no address."""
 
 
 class Events(Protocol):
@@ -173,7 +177,8 @@ class Services:
     """Everything the host offers.
 
     `print` writes text of the script (`xlog`); `parameters` are the global parameters of the script; `command_line`
-    and `working_folder` are what `arg` and `pwd` tell.  `stop` asks the host to end.
+    and `working_folder` are what `arg` and `pwd` tell.  `blacklists` are the `dst_blacklist` lines: name and options,
+    as the tree has them.  `stop` asks the host to end.
     """
 
     clock: Clock
@@ -190,6 +195,7 @@ class Services:
     processes: list[Process] = field(default_factory=list)
     command_line: list[str] = field(default_factory=list)
     working_folder: str = "/"
+    blacklists: list[tuple[str, tuple[tuple[str, str | int | None], ...]]] = field(default_factory=list)
     sockets: list[str] = field(default_factory=list)
     trace_destinations: dict[str, TraceDestination] = field(default_factory=dict)
     offers: dict[str, Any] = field(default_factory=dict)

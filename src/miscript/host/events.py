@@ -37,16 +37,31 @@ class RouteSubscriber:
         self.start(self.route, attributes)
 
 
+class RouteTransport:
+    """Sockets `route:NAME`, the event routes of the script in force; they stay subscribed for good."""
+
+    endless = True
+
+    def __init__(self, start: Start) -> None:
+        self.names: set[str] = set()
+        self._start = start
+
+    def subscriber(self, address: str) -> RouteSubscriber:
+        """The event route `address`.  Raises ValueError when the script has none."""
+        if address not in self.names:
+            raise ValueError(f"there is no event_route[{address}]")
+        return RouteSubscriber(address, self._start)
+
+
 class EventTable:
     """The events of one host.  `start_event` runs an event route by its name.
 
-    `route_subscriber` is to be offered to modules as `evi:route`.
+    `routes` is to be offered to modules as `event transport:route`.
     """
 
     def __init__(self, clock: Clock, start_event: Start) -> None:
+        self.routes = RouteTransport(start_event)
         self._clock = clock
-        self._start = start_event
-        self._routes: set[str] = set()
         self._subscriptions: dict[str, list[Subscription]] = {}
 
     # -- events ---------------------------------------------------------------------------------------------------
@@ -102,27 +117,17 @@ class EventTable:
         """Who has subscribed to `name` with a socket, the newest first."""
         return [found for found in reversed(self._alive(name)) if found.socket]
 
-    # -- event routes ---------------------------------------------------------------------------------------------
-
     def set_routes(self, names: Iterable[str]) -> None:
         """Subscribe the event routes of the script in force to their events, and those that it lost to none."""
         wanted = dict.fromkeys(names)
-        lost = {f"route:{name}" for name in self._routes.difference(wanted)}
-        for name, subscriptions in self._subscriptions.items():
-            if lost:
+        lost = {f"route:{name}" for name in self.routes.names.difference(wanted)}
+        if lost:
+            for name, subscriptions in self._subscriptions.items():
                 self._subscriptions[name] = [found for found in subscriptions if found.socket not in lost]
-        new = [name for name in wanted if name not in self._routes]
-        self._routes = set(wanted)
+        new = [name for name in wanted if name not in self.routes.names]
+        self.routes.names = set(wanted)
         for name in new:
-            self.subscribe(name, RouteSubscriber(name, self._start), socket=f"route:{name}")
-
-    def route_subscriber(self, socket: str) -> RouteSubscriber | None:
-        """The event route at a socket `route:NAME`; None when the script has none of that name."""
-        name = socket.removeprefix("route:")
-        if name not in self._routes:
-            log.error("there is no event_route[%s]", name)
-            return None
-        return RouteSubscriber(name, self._start)
+            self.subscribe(name, self.routes.subscriber(name), socket=f"route:{name}")
 
     def _alive(self, name: str) -> list[Subscription]:
         """The subscriptions of `name` without those whose time is over."""

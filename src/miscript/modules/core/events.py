@@ -22,7 +22,7 @@ from ...mi.writer import dumps_text
 from ...script.access import AvpAccess
 from ...script.runtime import Run
 from ...script.signatures import Argument
-from ...services import SubscriberFactory, Subscription
+from ...services import EventTransport, Subscription
 from ...values import INT_MAX, INT_MIN, Value
 from .part import CorePart
 
@@ -31,9 +31,6 @@ log = logging.getLogger("miscript.events")
 OK: Final = "OK"
 DEFAULT_LIFETIME: Final = 3600
 """Seconds that a subscription by MI lasts when it does not say how long."""
-
-ROUTE: Final = "route"
-"""The protocol of event routes; they stay subscribed for good."""
 
 CORE_EVENTS: Final = (
     "E_CORE_SR_STATUS_CHANGED",
@@ -119,15 +116,17 @@ class CoreEvents(CorePart):
         }
 
     def _subscribe(self, event: str, socket: str, lifetime: int | None) -> bool:
-        protocol = socket.partition(":")[0]
-        make: SubscriberFactory | None = self.services.find(f"evi:{protocol}")
-        if make is None:
+        protocol, _, address = socket.partition(":")
+        transport: EventTransport | None = self.services.find(f"event transport:{protocol}")
+        if transport is None:
             log.error("nothing can tell '%s' of events: no module has the protocol '%s'", socket, protocol)
             return False
-        subscriber = make(socket)
-        if subscriber is None:
+        try:
+            subscriber = transport.subscriber(address)
+        except ValueError as error:
+            log.error("'%s' cannot subscribe to %s: %s", socket, event, error)
             return False
-        if protocol == ROUTE:
+        if transport.endless:
             lifetime = None
         self.services.events.subscribe(event, subscriber, socket=socket, lifetime=lifetime)
         return True
