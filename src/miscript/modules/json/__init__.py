@@ -92,7 +92,7 @@ class JsonModule(Module):
         """Apply the text `patch_json_var` to the text `main_json_var` as a JSON Merge Patch (RFC 7396) and put the
         result into `output_var`, without blanks and with slashes as they are.  1, or -1 when a text is no JSON."""
         try:
-            result = merged(parse(main_json_var), parse(patch_json_var))
+            result = merged(parse(main_json_var)[0], parse(patch_json_var)[0])
             text = write(result, COMPACT_NOESCAPE, shared=False)
         except (BadJson, CannotPrint) as error:
             log.error("json_merge: %s", error)

@@ -10,17 +10,23 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, overload
 
+from orjson import loads
+
 from ...script.runtime import Run
 from ...values import INT_MAX, INT_MIN, NumberWithText, Value
 from .document import MAX_ELEMENTS, BadJson, Json, from_value, number_value
 from .paths import Append, Path, Step
-from .reading import is_exact, parse
+from .reading import parse
 from .writing import CannotPrint, Form, write
 
 if TYPE_CHECKING:
     from . import JsonModule
 
 log = logging.getLogger("miscript.json")
+
+
+MAX_SEEN: Final = 4096
+"""Length of a text that is remembered as one that orjson may read."""
 
 
 class Missing:
@@ -54,8 +60,9 @@ def find(root: Json, steps: Sequence[Step]) -> Json | Missing:
 
 def store(root: Json, steps: Sequence[Step], document: Json) -> bool:
     """Put `document` at the end of `steps`; False when its parent is not there or has no such place."""
-    parent, last = find(root, steps[:-1]), steps[-1]
-    if isinstance(parent, dict) and isinstance(last, str):
+    last = steps[-1]
+    parent = find(root, steps[:-1]) if len(steps) > 1 else root
+    if parent.__class__ is dict and last.__class__ is str:
         parent[last] = document
         return True
     if not isinstance(parent, list) or isinstance(last, str):
@@ -87,7 +94,7 @@ def delete(root: Json, steps: Sequence[Step]) -> bool:
 class JsonAccess:
     """`$json(path)` and its relatives; `form` is how objects and arrays print."""
 
-    __slots__ = ("_exact", "form", "module", "path", "steps", "walks")
+    __slots__ = ("_name", "_seen", "form", "module", "path", "steps", "walks")
 
     def __init__(self, module: JsonModule, path: Path, form: Form, walks: bool) -> None:
         self.module = module
@@ -95,7 +102,8 @@ class JsonAccess:
         self.steps = path.steps
         self.form = form
         self.walks = walks
-        self._exact: Value = None  # a text that orjson may read; a constant of the script is always the same object
+        self._name = path.steps[0] if path.steps is not None and len(path.steps) == 1 else None
+        self._seen = "{}"  # which orjson may read as well
 
     def find(self, run: Run) -> Json | Missing:
         """The part of a document that the path leads to."""
@@ -143,21 +151,20 @@ class JsonAccess:
             return None
 
     def set(self, run: Run, value: Value, operator: str = "=") -> bool:
+        # a constant of the script is the same object each time: what orjson has read once needs no second look
+        if value is self._seen and operator == ":=" and self._name is not None and "json" in run.space.data:
+            run.space.data["json"][self._name] = loads(value)
+            return True
         steps = self.steps or self.path.resolve(run)
         if steps is None:
             return False
         root = documents_of(run)
-        if value is None:
-            return delete(root, steps)
-        if operator != ":=":
-            return store(root, steps, from_value(value))
-        document = self._parsed(value)
+        if operator != ":=" or value is None:
+            return delete(root, steps) if value is None else store(root, steps, from_value(value))
+        document = loads(value) if value is self._seen else self._parsed(value)
         if document is None:
             delete(root, steps)
             return False
-        if len(steps) == 1 and steps[0].__class__ is str:
-            root[steps[0]] = document
-            return True
         return store(root, steps, document)
 
     def _parsed(self, value: int | str) -> Json:
@@ -167,16 +174,15 @@ class JsonAccess:
                 return from_value(value)
             log.error("':=' takes a text with JSON, found a number; '=' stores numbers")
             return None
-        exact = value is self._exact
-        if not exact and is_exact(value):
-            self._exact, exact = value, True
         try:
-            document = parse(value, exact)
+            document, exact = parse(value)
         except BadJson as error:
             log.error("':=' takes a text with JSON: %s", error)
             return None
         if document is None:
             log.error("a JSON null cannot be assigned")
+        elif exact and len(value) <= MAX_SEEN:
+            self._seen = value
         return document
 
     # -- for ------------------------------------------------------------------------------------------------------

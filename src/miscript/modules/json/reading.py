@@ -2,7 +2,7 @@
 
 Three readers, the fastest first; each text is read by the first one that can do it without losing anything:
 
-1. orjson, for texts without fractions, exponents and very long numbers (it would make floats of them);
+1. orjson, for texts without fractions, exponents and numbers beyond 64 bits (it makes floats of them);
 2. the reader of Python's library, which keeps the source text of numbers and takes raw control characters;
 3. our own, which takes what the server takes beyond RFC 8259 (lenient.py).
 
@@ -18,11 +18,13 @@ from typing import Any, Final
 
 from orjson import JSONDecodeError, loads
 
-from .document import MAX_DEPTH, BadJson, Json, NumberText, too_deep
+from .document import MAX_DEPTH, BadJson, Json, NumberText, children
 from .lenient import parse_lenient
 
-_fraction = re.compile(r"[0-9][.eE]").search
-_long_number = re.compile(r"[0-9]{20}").search
+_SHORT: Final = 128
+"""Length up to which looking through the text is quicker than looking through the document."""
+
+_suspect = re.compile(r"[0-9](?:[.eE]|[0-9]{19})").search
 _half_of_a_pair = re.compile(r"\\u[dD][89a-fA-F]").search
 
 _decoder: Any = JSONDecoder(parse_float=NumberText, parse_constant=NumberText, strict=False)
@@ -30,26 +32,48 @@ _scan_once: Callable[[str, int], tuple[Json, int]] = _decoder.scan_once  # types
 _BLANKS: Final = " \t\n\r"
 
 
-def is_exact(text: str) -> bool:
-    """Whether orjson reads `text` without turning a number into a float.  May err by saying no."""
-    return _fraction(text) is None and (len(text) < 20 or _long_number(text) is None)
+def parse(text: str) -> tuple[Json, bool]:
+    """The document in `text`, and whether orjson alone could read it.
 
-
-def parse(text: str, exact: bool | None = None) -> Json:
-    """The document in `text`; what stands behind a complete value is ignored.
-
-    `exact` is what `is_exact` says, where it is known already.  Raises BadJson.
+    What stands behind a complete value is ignored.  Raises BadJson.
     """
-    if exact or (exact is None and is_exact(text)):
-        try:
-            document: Json = loads(text)
-        except JSONDecodeError:
-            document = _parse_slowly(text)
+    try:
+        document: Json = loads(text)
+    except JSONDecodeError:
+        exact = False
     else:
+        exact = (len(text) <= _SHORT and _suspect(text) is None) or not _holds_floats(document)
+    if not exact:
         document = _parse_slowly(text)
-    if len(text) > MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH and too_deep(document):
-        raise BadJson(f"more than {MAX_DEPTH} levels")
-    return document
+        _holds_floats(document)  # it is not too deep either
+    return document, exact
+
+
+_PLAIN: Final[frozenset[type]] = frozenset((str, int, bool, type(None)))
+_CONTAINERS: Final[frozenset[type]] = frozenset((dict, list))
+
+
+def _holds_floats(document: Any) -> bool:
+    """Whether there is a float in `document`.  Raises BadJson when it has more than MAX_DEPTH levels.
+
+    Looking at what orjson made is much quicker than looking for fractions in a long text.
+    """
+    if document.__class__ not in _CONTAINERS:
+        return document.__class__ is float
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for container in level:
+            values = children(container)
+            kinds = set(map(type, values))
+            if float in kinds:
+                return True
+            if not kinds <= _PLAIN:
+                below += [value for value in values if value.__class__ in _CONTAINERS]
+        if not below:
+            return False
+        level = below
+    raise BadJson(f"more than {MAX_DEPTH} levels")
 
 
 def _parse_slowly(text: str) -> Json:

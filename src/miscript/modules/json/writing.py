@@ -68,9 +68,17 @@ def _number_text(value: Any) -> orjson.Fragment:
 
 
 class _Writer:
+    """One document being written; `left` is how many values more may come."""
+
+    __slots__ = ("blank", "colon", "comma", "form", "left", "string")
+
     def __init__(self, form: Form) -> None:
         self.form = form
+        self.blank = form.blank
+        self.colon = ":" + form.blank
+        self.comma = "," + form.blank
         self.left = MAX_WRITTEN
+        self.string = _quote_with_slash if form.escapes_slash else _quote
 
     def value(self, value: Json, level: int) -> str:
         kind = value.__class__
@@ -78,22 +86,19 @@ class _Writer:
             return self.string(value)  # type: ignore[arg-type]  # its class says so
         if kind is int:
             return str(value)
-        match value:
-            case dict():
-                name = self.string
-                colon = f":{self.form.blank}"
-                self.spend(len(value), level)
-                parts = [name(k) + colon + self.value(v, level + 1) for k, v in value.items()]
-                return self.container("{", parts, "}", level)
-            case list():
-                self.spend(len(value), level)
-                return self.container("[", [self.value(v, level + 1) for v in value], "]", level)
-            case None:
-                return "null"
-            case bool():
-                return "true" if value else "false"
-            case _:
-                return str(value)
+        if isinstance(value, dict):
+            self.spend(len(value), level)
+            name, colon, write, inner = self.string, self.colon, self.value, level + 1
+            return self.container("{", [name(k) + colon + write(v, inner) for k, v in value.items()], "}", level)
+        if isinstance(value, list):
+            self.spend(len(value), level)
+            write, inner = self.value, level + 1
+            return self.container("[", [write(v, inner) for v in value], "]", level)
+        if value is None:
+            return "null"
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return str(value)  # a NumberText
 
     def spend(self, count: int, level: int) -> None:
         self.left -= count + 1
@@ -102,15 +107,16 @@ class _Writer:
         if self.left < 0:
             raise CannotPrint(f"more than {MAX_WRITTEN} values")
 
-    def string(self, text: str) -> str:
-        quoted = _quote(text)
-        return quoted.replace("/", "\\/") if "/" in quoted and self.form.escapes_slash else quoted
-
     def container(self, opening: str, parts: list[str], closing: str, level: int) -> str:
         if self.form.indented:
             outer, inner = "\n" + "  " * level, "\n" + "  " * (level + 1)
             return f"{opening}{inner if parts else ''}{f',{inner}'.join(parts)}{outer}{closing}"
-        blank = self.form.blank
+        blank = self.blank
         if not parts:
             return opening + blank + closing
-        return opening + blank + f",{blank}".join(parts) + blank + closing
+        return f"{opening}{blank}{self.comma.join(parts)}{blank}{closing}"
+
+
+def _quote_with_slash(text: str) -> str:
+    quoted = _quote(text)
+    return quoted.replace("/", "\\/") if "/" in quoted else quoted
