@@ -20,10 +20,7 @@ def mi_packet(
     An address that is not an IP address (the path of a UNIX socket) is written as 127.0.0.1, port 0; when one
     address is IPv6, an IPv4 one beside it becomes IPv4-mapped (RFC 4291, section 2.5.5.2).
     """
-    source, source_port = _endpoint(event.source)
-    destination, destination_port = _endpoint(event.destination)
-    if source.version != destination.version:
-        source, destination = _mapped(source), _mapped(destination)
+    (source, source_port), (destination, destination_port) = endpoints(event.source, event.destination)
     return Packet(
         source=source,
         destination=destination,
@@ -36,6 +33,14 @@ def mi_packet(
         payload=write_payload(event.fields, homer5=homer5, delimiter=delimiter),
         correlation_id=event.correlation,
     )
+
+
+def endpoints(source: Address, destination: Address) -> tuple[tuple[IpAddress, int], tuple[IpAddress, int]]:
+    """Both ends of an event as a packet can tell them: IP addresses of one family, with their ports."""
+    (here, here_port), (there, there_port) = _endpoint(source), _endpoint(destination)
+    if here.version != there.version:
+        here, there = _mapped(here), _mapped(there)
+    return (here, here_port), (there, there_port)
 
 
 def _endpoint(address: Address) -> tuple[IpAddress, int]:

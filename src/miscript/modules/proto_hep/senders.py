@@ -1,0 +1,344 @@
+"""Sending frames to a collector over UDP and TCP.
+
+`send` takes a frame and returns at once; sockets are opened with the first one, inside the loop that runs then.
+What cannot go out now waits in a `Backlog`.  A lost collector is tried again at least once a second while packets
+wait, so that they follow within a second of its return.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final, Protocol
+
+from ...services import Counter
+from .backlog import Backlog, Drop, Health
+from .sockets import LocalSocket
+
+log = logging.getLogger("miscript.proto_hep")
+
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 0.5
+CONNECT_SECONDS: Final = 2.0
+"""How long one attempt may take: the system repeats a lost SYN after one second, and three."""
+
+LINGER_SECONDS: Final = 1.0
+BATCH: Final = 64
+RECEIVE_SIZE: Final = 65536
+
+
+class Sender(Protocol):
+    """Carries frames to one collector."""
+
+    backlog: Backlog
+
+    def send(self, frame: bytes) -> None:
+        """Send `frame` now or later; never waits."""
+
+    async def stop(self) -> None:
+        """Send what waits, if it can be done within a second, and close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Where a sender sends to, from which address, and who is told what became of the packets."""
+
+    host: str
+    port: int
+    local: LocalSocket
+    health: Health
+    sent: Counter
+    dropped: Callable[[Drop, int], None]
+    """Called with a reason and a number of packets."""
+
+
+class _Sender:
+    """What UDP and TCP have in common: the task that opens a socket, with its pauses, and the end."""
+
+    kind: socket.SocketKind
+
+    def __init__(self, collector: Collector, backlog: Backlog, give_up_seconds: float) -> None:
+        self.collector = collector
+        self.backlog = backlog
+        self._give_up_seconds = give_up_seconds
+        self._socket: socket.socket | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._blocked = False
+        self._stopping = False
+        self._bind_problem: str | None = None
+        self._empty = asyncio.Event()
+
+    # -- opening ----------------------------------------------------------------------------------------------
+
+    def _open_later(self) -> None:
+        if self._opening is None and not self._stopping:
+            self._opening = asyncio.get_running_loop().create_task(self._open(), name="open a HEP connection")
+            self._opening.add_done_callback(self._opened_or_broken)
+
+    def _opened_or_broken(self, task: asyncio.Task[None]) -> None:
+        self._opening = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s: opening a socket broke", self.collector.health.label, exc_info=error)
+
+    async def _open(self) -> None:
+        pause = 0.0
+        while self.backlog:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    self._socket = await self._connected()
+            except TimeoutError:
+                self.collector.health.failed("no answer")
+            except OSError as error:
+                self.collector.health.failed(error.strerror or str(error))
+                pause = min(2 * pause or FIRST_PAUSE, LONGEST_PAUSE)
+                await asyncio.sleep(pause)
+            else:
+                self._established(self._socket)
+                return
+
+    async def _connected(self) -> socket.socket:
+        """A socket connected to the collector, whose name is looked up each time."""
+        loop = asyncio.get_running_loop()
+        collector = self.collector
+        found = await loop.getaddrinfo(collector.host, collector.port, type=self.kind)
+        problem: OSError = OSError("the name has no address")
+        for family, kind, protocol, _, address in found:
+            here = socket.socket(family, kind, protocol)
+            try:
+                self._prepare(here)
+                await loop.sock_connect(here, address)
+            except OSError as error:
+                here.close()
+                problem = error
+            except BaseException:
+                here.close()
+                raise
+            else:
+                return here
+        raise problem
+
+    def _prepare(self, here: socket.socket) -> None:
+        here.setblocking(False)
+        udp = self.kind is socket.SOCK_DGRAM
+        if udp and hasattr(socket, "SO_REUSEPORT"):  # several destinations may leave from one address
+            here.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        problem = self.collector.local.bind(here, port=udp)
+        if problem is not None and self._bind_problem is None:
+            self._bind_problem = problem
+            log.warning(
+                "%s: packets leave from another address than the socket's: %s", self.collector.health.label, problem
+            )
+
+    def _established(self, here: socket.socket) -> None:
+        self._flush()
+
+    # -- sending ----------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        raise NotImplementedError
+
+    def _wait_until_writable(self, here: socket.socket) -> None:
+        if not self._blocked:
+            self._blocked = True
+            asyncio.get_running_loop().add_writer(here.fileno(), self._writable)
+
+    def _writable(self) -> None:
+        self._no_longer_blocked()
+        self._flush()
+
+    def _no_longer_blocked(self) -> None:
+        if self._blocked and self._socket is not None:
+            asyncio.get_running_loop().remove_writer(self._socket.fileno())
+        self._blocked = False
+
+    def _close(self) -> None:
+        self._no_longer_blocked()
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+
+    def _all_sent(self) -> None:
+        if self._stopping:
+            self._empty.set()
+
+    # -- the end ----------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        if self.backlog and self.collector.health.problem is None:
+            self._flush()
+        self._stopping = True
+        if self.backlog and self.collector.health.problem is None:
+            try:
+                async with asyncio.timeout(LINGER_SECONDS):
+                    await self._empty.wait()
+            except TimeoutError:
+                pass
+        if self._opening is not None:
+            self._opening.cancel()
+        self.backlog.clear(Drop.STOPPED)
+        self._close()
+
+
+class UdpSender(_Sender):
+    """One datagram for each frame.
+
+    The socket is connected, so the system tells when nobody listens: that costs the packet before.
+    """
+
+    kind = socket.SOCK_DGRAM
+
+    def send(self, frame: bytes) -> None:
+        here = self._socket
+        if here is not None and not self.backlog:
+            if self._sent(here, frame):
+                return
+        elif here is None and self._opening is None:
+            here = self._open_now()
+            if here is not None and self._sent(here, frame):
+                return
+        self.backlog.add(frame)
+        if self._socket is None:
+            self._open_later()
+        else:
+            self._wait_until_writable(self._socket)
+
+    def _open_now(self) -> socket.socket | None:
+        """A socket to a host that needs no looking up."""
+        try:
+            address = ip_address(self.collector.host)
+        except ValueError:
+            return None
+        here = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, self.kind)
+        try:
+            self._prepare(here)
+            here.connect((self.collector.host, self.collector.port))
+        except OSError:
+            here.close()
+            return None
+        self._socket = here
+        return here
+
+    def _sent(self, here: socket.socket, frame: bytes) -> bool:
+        """Send one frame; False when it has to wait."""
+        collector = self.collector
+        try:
+            try:
+                here.send(frame)
+            except ConnectionRefusedError as error:  # of the packet before; this one has not been sent
+                collector.health.failed(error.strerror or str(error))
+                collector.sent.add(-1)
+                collector.dropped(Drop.UNREACHABLE, 1)
+                here.send(frame)
+            else:
+                if collector.health.problem is not None:
+                    collector.health.calm()
+        except ConnectionRefusedError:
+            collector.dropped(Drop.UNREACHABLE, 1)
+            return True
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            collector.health.failed(error.strerror or str(error))
+            self._close()
+            return False
+        collector.sent.add()
+        return True
+
+    def _flush(self) -> None:
+        while self.backlog:
+            here = self._socket
+            if here is None:
+                self._open_later()
+                return
+            frame = bytes(self.backlog.first(1)[0])
+            if not self._sent(here, frame):
+                if self._socket is None:
+                    self._open_later()
+                else:
+                    self._wait_until_writable(here)
+                return
+            self.backlog.advance(len(frame))
+        self._all_sent()
+
+
+class TcpSender(_Sender):
+    """All frames on one connection, several in one write.
+
+    When it breaks, a frame that was sent in part goes out whole on the next one.
+    """
+
+    kind = socket.SOCK_STREAM
+
+    def __init__(self, collector: Collector, backlog: Backlog, give_up_seconds: float) -> None:
+        super().__init__(collector, backlog, give_up_seconds)
+        self._due = False
+
+    def send(self, frame: bytes) -> None:
+        self.backlog.add(frame)
+        if self._socket is None:
+            self._open_later()
+        elif not self._blocked:
+            if len(self.backlog) >= BATCH:
+                self._flush()
+            elif not self._due:
+                self._due = True
+                asyncio.get_running_loop().call_soon(self._flush)
+
+    def _prepare(self, here: socket.socket) -> None:
+        super()._prepare(here)
+        here.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        here.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            milliseconds = round(self._give_up_seconds * 1000)
+            here.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+    def _established(self, here: socket.socket) -> None:
+        self.collector.health.reached()
+        asyncio.get_running_loop().add_reader(here.fileno(), self._readable)
+        self._flush()
+
+    def _readable(self) -> None:
+        """The collector never says anything; what can be read is the end of the connection."""
+        here = self._socket
+        if here is None:
+            return
+        try:
+            if not here.recv(RECEIVE_SIZE):
+                self._broken()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._broken()
+
+    def _flush(self) -> None:
+        self._due = False
+        here = self._socket
+        if here is None:
+            return
+        try:
+            while self.backlog:
+                count = here.sendmsg(self.backlog.first(BATCH))
+                whole = self.backlog.advance(count)
+                if whole:
+                    self.collector.sent.add(whole)
+        except BlockingIOError:
+            self._wait_until_writable(here)
+        except OSError:
+            self._broken()
+        else:
+            self._all_sent()
+
+    def _broken(self) -> None:
+        self._close()
+        self.backlog.rewind()
+        if self.backlog:
+            self._open_later()
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        super()._close()
