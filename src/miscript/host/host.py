@@ -59,6 +59,7 @@ class Host:
         self.tasks = TaskTable(self.clock)
         self.runner = Runner(self.tasks, budget or Budget())
         self.stopping = asyncio.Event()
+        self._event_table = EventTable(self.clock, self.start_event)
         self.services = self._make_services(write, list(command_line) or sys.argv)
         self.program: Program | None = None
         self._script: Script | None = None
@@ -68,10 +69,10 @@ class Host:
         self._timer_tasks: dict[str, asyncio.Task[Any]] = {}
 
     def _make_services(self, write: Callable[[str], None], command_line: list[str]) -> Services:
-        return Services(
+        services = Services(
             clock=self.clock,
             statistics=StatisticsTable(),
-            events=EventTable(self.clock, self.start_event),
+            events=self._event_table,
             tasks=self.tasks,
             routes=self,
             mi=Registry(clock=self.clock.time),
@@ -84,6 +85,8 @@ class Host:
             command_line=command_line,
             working_folder=os.getcwd(),
         )
+        services.provide("event transport:route", self._event_table.routes)
+        return services
 
     # -- loading --------------------------------------------------------------------------------------------
 
@@ -116,6 +119,7 @@ class Host:
         services.parameters.clear()
         services.parameters.update(program.parameters)
         services.sockets[:] = [str(g.value) for g in program.globals if g.name in ("socket", "alias")]
+        services.blacklists[:] = [(str(g.value), g.options) for g in program.globals if g.name == "dst_blacklist"]
         levels.log = levels.configured_log = _number(program.parameters.get("log_level"), 2)
         levels.xlog = levels.configured_xlog = _number(program.parameters.get("xlog_level"), 2)
         logging.getLogger("miscript").setLevel(python_level(levels.log))
@@ -143,8 +147,7 @@ class Host:
         script.launch = self.runner.launch
         script.pause = self._turns.pause
         self._script = script
-        for name in script.named("event_route"):
-            self.services.events.publish(name)
+        self._event_table.set_routes(script.named("event_route"))
 
     @property
     def script(self) -> Script:

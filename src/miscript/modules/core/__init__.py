@@ -9,11 +9,36 @@ from ...exports import Module
 from ...script.signatures import TransformationSignature
 from ...services import Services
 from . import transformations
+from .blacklists import CoreBlacklists
+from .cache import CoreCache
+from .commands import CoreCommands
+from .events import CoreEvents
 from .functions import ScriptFunctions
+from .memory import CoreMemory
+from .message_functions import MessageFunctions
+from .message_variables import MessageVariables
+from .statistics import CoreStatistics
+from .status_report import CoreStatusReport
+from .tcp import CoreTcp
 from .variables import ScriptVariables
 
 
-class Core(ScriptVariables, ScriptFunctions, Module):
+# Exports are collected from the last base to the first; `which` shows the commands in that order.
+class Core(
+    CoreBlacklists,
+    CoreEvents,
+    CoreStatusReport,
+    CoreCache,
+    CoreMemory,
+    CoreTcp,
+    CoreCommands,
+    CoreStatistics,
+    ScriptVariables,
+    ScriptFunctions,
+    MessageVariables,
+    MessageFunctions,
+    Module,
+):
     """Variables, functions, transformations and MI commands that are always there."""
 
     name = "core"
