@@ -108,7 +108,7 @@ def parse_port(text: str) -> int:
 
 
 def parse_script_rule(text: str) -> Rule:
-    """A rule as the script's tree holds it: `(protocol,network,port[,pattern])`, turned round with `!` in front.
+    """A rule as the script's tree holds it: `(protocol,network,port[,"pattern"])`, turned round with `!` in front.
 
     Raises ValueError.
     """
@@ -118,7 +118,7 @@ def parse_script_rule(text: str) -> Rule:
         parse_network(network),
         ANY if protocol.lower() == ANY else parse_protocol(protocol),
         parse_port(port or "0"),
-        _pattern(pattern),
+        _pattern(pattern.removeprefix('"').removesuffix('"')),
         text.startswith("!"),
     )
 

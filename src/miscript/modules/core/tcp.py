@@ -1,6 +1,7 @@
 """MI commands about TCP connections of SIP.
 
-As long as no module offers `tcp connections`, TCP is off and both commands answer null, whatever they are asked.
+TCP is off, and both commands answer null whatever they are asked, as long as the script has no `socket` for it and
+no module offers `tcp connections`.
 
 Source: OpenSIPS manual, "Management Interface", "Core MI functions"; observed answers of OpenSIPS 4.1.
 """
@@ -19,6 +20,10 @@ PROTOCOLS: Final = frozenset("udp tcp tls sctp ws wss ipsec bin bins hep_udp hep
 """Names that are protocols; those without connections are fine to ask for."""
 
 
+STREAMS: Final = ("tcp", "tls", "ws", "wss", "bin", "bins", "hep_tcp", "hep_tls", "smpp", "msrp", "msrps")
+"""Those that run over TCP; a `socket` of one of them switches TCP on."""
+
+
 class TcpConnections(Protocol):
     """What the module with the TCP sockets offers as `tcp connections`."""
 
@@ -30,13 +35,30 @@ class TcpConnections(Protocol):
         """Close the connection with a peer; False when there is none."""
 
 
+class NoConnections:
+    """TCP is on, and nobody is connected."""
+
+    def listed(self, protocol: str | None) -> Sequence[dict[str, object]]:
+        return ()
+
+    def close(self, host: str, port: int) -> bool:
+        return False
+
+
 class CoreTcp(CorePart):
     """The group `tcp` of the Management Interface."""
+
+    def _tcp(self) -> TcpConnections | None:
+        """The connections; None while TCP is off."""
+        connections: TcpConnections | None = self.services.find("tcp connections")
+        if connections is None and any(socket.startswith(_STREAM_SOCKETS) for socket in self.services.sockets):
+            return NoConnections()
+        return connections
 
     @mi_command("list", "", "proto", aliases=["list_tcp_conns"], module="tcp", read_only=True)
     def mi_tcp_list(self, proto: str | None = None) -> object:
         """list all ongoing TCP based connections, optionally filtered by proto"""
-        connections: TcpConnections | None = self.services.find("tcp connections")
+        connections = self._tcp()
         if connections is None:
             return None
         if proto is not None and proto.lower() not in PROTOCOLS:
@@ -46,11 +68,14 @@ class CoreTcp(CorePart):
     @mi_command("close", "ipport", module="tcp")
     def mi_tcp_close(self, ipport: str) -> object:
         """closes the connection with the peer `address:port`"""
-        connections: TcpConnections | None = self.services.find("tcp connections")
+        connections = self._tcp()
         if connections is None:
             return None
         host, port = _peer(ipport)
         return "OK" if connections.close(host, port) else None
+
+
+_STREAM_SOCKETS = tuple(f"{protocol}:" for protocol in STREAMS)
 
 
 def _peer(text: str) -> tuple[str, int]:
