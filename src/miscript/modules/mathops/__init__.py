@@ -19,7 +19,7 @@ from ...exports import Module, Writable, parameter, script_function
 from ...script.runtime import Run
 from ...values import INT_MAX, INT_MIN, Value
 from .expression import BadExpression, evaluate
-from .floats import leading_number, round_away, round_to_figures, whole
+from .floats import leading_number, round_away, round_to_decimals, round_to_figures, whole
 from .rpn import evaluate_rpn
 
 __all__ = ["MathOps"]
@@ -117,9 +117,7 @@ class MathOps(Module):
         value = leading_number(number)
         if not decimals:
             return 1 if result_var.set(run, integer(round_away(value))) else -1
-        scaled = value * 10.0**decimals
-        result = round_away(scaled) / 10.0**decimals if math.isfinite(scaled) else value
-        return 1 if result_var.set(run, fixed(result, decimals)) else -1
+        return 1 if result_var.set(run, round_to_decimals(value, decimals)) else -1
 
     @script_function()
     def math_round_sf(self, run: Run, number: str, result_var: Writable, figures: int | None = None) -> int:

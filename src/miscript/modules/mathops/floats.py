@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final
 
 NAN: Final = math.nan
@@ -97,6 +98,16 @@ def round_away(value: float) -> float:
         return value
     below = math.floor(abs(value))
     return math.copysign(below + 1 if abs(value) - below >= 0.5 else below, value)
+
+
+_EXACT: Final = Context(prec=1000, rounding=ROUND_HALF_UP)
+
+
+def round_to_decimals(value: float, decimals: int) -> str:
+    """`value` with that many digits behind the point, halves away from zero."""
+    if not math.isfinite(value):
+        return f"{value:f}"
+    return f"{Decimal(value).quantize(Decimal(1).scaleb(-decimals), context=_EXACT):f}"
 
 
 def round_to_figures(value: float, figures: int) -> float:
