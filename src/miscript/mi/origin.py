@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..trace import NOWHERE, Address, TraceDestination
 
@@ -55,12 +55,33 @@ class Tracing:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """What a peer has shown of itself, checked by its door as far as the door can.
+
+    `user` is the name of a UNIX user (FIFO: the owner of the reply FIFO, which is advisory) or the login of HTTP's
+    basic authentication; `password` the SHA-256 of the password that came with it; `token` the SHA-256 of a bearer
+    token.  Empty where there is none.
+    """
+
+    user: str = ""
+    password: bytes = b""
+    token: bytes = b""
+
+    def __str__(self) -> str:
+        """For people: never enough of a secret to use it."""
+        return self.user or (f"token:{self.token.hex()[:8]}" if self.token else "")
+
+
+NOBODY: Final = Identity()
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """The sender of a request.
 
     `door` is the module's name (`mi_script`, `mi_fifo`, `mi_datagram`, `mi_http`), `peer` what is known about the
     other side, for the audit.  `source` and `destination` are the addresses of the request.  `pretty` is the door's
-    `pretty_printing`.
+    `pretty_printing`; `identity` is who the peer is, for the guard.
     """
 
     door: str
@@ -71,3 +92,9 @@ class Origin:
     pretty: bool = False
     tracing: Tracing | None = None
     guard: Guard | None = None
+    identity: Identity = NOBODY
+
+    @property
+    def has_address(self) -> bool:
+        """Whether `source` is where the peer really is: a network peer has a port, others have none."""
+        return self.source[1] != 0

@@ -90,6 +90,8 @@ class Registry:
         self.refused: dict[int, int] = {}
         self._commands: dict[str, Command] = {}
         self._extra: set[str] = set()
+        self._ordered: tuple[Command, ...] | None = None
+        self._names: list[str] | None = None
         self._short: dict[str, tuple[Command, ...]] = {}
         self._aliases: dict[str, tuple[Command, ...]] = {}
 
@@ -99,6 +101,7 @@ class Registry:
         """Add `command`; `extra` if OpenSIPS has none of that name.  Raises `DeclarationError` for a second one."""
         if command.full in self._commands:
             raise DeclarationError(f"MI command '{command.full}' is declared twice")
+        self._ordered = self._names = None
         self._commands[command.full] = command
         if extra:
             self._extra.add(command.full)
@@ -109,8 +112,10 @@ class Registry:
     @property
     def commands(self) -> tuple[Command, ...]:
         """All commands, the server's in the order of registration, then ours."""
-        extra = self._extra
-        return tuple(sorted(self._commands.values(), key=lambda command: command.full in extra))
+        if self._ordered is None:
+            extra = self._extra
+            self._ordered = tuple(sorted(self._commands.values(), key=lambda command: command.full in extra))
+        return self._ordered
 
     def resolve(self, name: str) -> Command:
         """The command called `name`.  Raises `MIError`: -32601 `Method not found`, -32001 `Method ambiguous`."""
@@ -125,14 +130,23 @@ class Registry:
             raise MIError(METHOD_AMBIGUOUS, "Method ambiguous", f"supported names: {names}")
         return candidates[0]
 
+    def find(self, name: str) -> Command | None:
+        """The command called `name`, or None where `resolve` raises."""
+        try:
+            return self.resolve(name)
+        except MIError:
+            return None
+
     def which(self, name: str | None = None) -> list[str] | list[list[str]]:
         """The answer of `which`: all names, a module's names (`MODULE:`), or a command's recipes.
 
         All names are the canonical ones, then the aliases that mean one command.  Raises `MIError` (404).
         """
         if name is None:
-            aliases = [alias for alias, owners in self._aliases.items() if len(owners) == 1]
-            return [command.full for command in self.commands] + aliases
+            if self._names is None:
+                aliases = [alias for alias, owners in self._aliases.items() if len(owners) == 1]
+                self._names = [command.full for command in self.commands] + aliases
+            return self._names.copy()
         if name.endswith(":"):
             names = [command.full for command in self.commands if command.group == name[:-1]]
             if not names:
@@ -146,10 +160,10 @@ class Registry:
         return {"Help": command.help or NO_HELP, "Exported by": command.group}
 
     def _known(self, name: str) -> Command:
-        try:
-            return self.resolve(name)
-        except MIError:
-            raise MIError(404, "unknown MI command") from None
+        command = self.find(name)
+        if command is None:
+            raise MIError(404, "unknown MI command")
+        return command
 
     # Calls with everything known beforehand, or prepared
 
@@ -207,7 +221,7 @@ class Registry:
             case Batch():
                 responses = [await self.call(message, origin) for message in parsed.messages]
                 messages = [response for response in responses if response.wanted]
-                return _batch_body(messages, origin.pretty) if messages else b""
+                return batch_body(messages, origin.pretty) if messages else b""
             case Request() | Failure():
                 response = await self.call(parsed, origin)
                 return response.body(origin.pretty) if response.wanted else b""
@@ -306,23 +320,18 @@ class Registry:
         self._count_refusal(failure.error)
         response = Response(error=failure.error, id=failure.id)
         if origin.tracing is not None:
-            command = self._named_by(failure)
+            command = self.find(failure.method) if failure.method is not None else None
             exchange = tracing.trace_failure(origin, failure, command=command, clock=self.clock)
             if exchange is not None:
                 exchange.answer(response)
         return response
 
-    def _named_by(self, failure: Failure) -> Command | None:
-        try:
-            return self.resolve(failure.method) if failure.method is not None else None
-        except MIError:
-            return None
-
     def _count_refusal(self, error: MIError) -> None:
         self.refused[error.code] = self.refused.get(error.code, 0) + 1
 
 
-def _batch_body(responses: list[Response], pretty_form: bool) -> bytes:
+def batch_body(responses: list[Response], pretty_form: bool) -> bytes:
+    """The array that answers a batch."""
     if pretty_form:
         for response in responses:
             response.body()  # turns a result that is no JSON into an error

@@ -60,7 +60,9 @@ def compact(value: object) -> bytes:
         except TypeError:  # bytes that are not UTF-8, integers above 64 bits, or indeed no JSON
             return encode(_text(value, pretty=False))
         # orjson writes floats in its own way; a text that merely looks like one goes the slow way, unchanged.
-        if _FRACTION.search(data) is None and _EXPONENT.search(data) is None:
+        if not (b"." in data and _FRACTION.search(data)) and not (
+            (b"e-" in data or b"e+" in data) and _EXPONENT.search(data)
+        ):
             return data
     return encode(_text(value, pretty=False))
 
