@@ -45,6 +45,10 @@ class Diagnostic:
         return f"{self.span}: {self.severity}[{self.code}]: {self.message}"
 
 
+MAX_DIAGNOSTICS = 500
+"""More are not kept: a file that is no script at all has one for each of its words."""
+
+
 class Diagnostics:
     """Collects what the stages find; the order of the source is restored when it is read."""
 
@@ -54,7 +58,9 @@ class Diagnostics:
     def add(
         self, code: str, message: str, span: Span, *, help: str | None = None, notes: tuple[Note, ...] = ()
     ) -> None:
-        self._found.append(Diagnostic(code, message, span, help, notes))
+        found = Diagnostic(code, message, span, help, notes)
+        if len(self._found) < MAX_DIAGNOSTICS or not (self.failed or found.severity == "warning"):
+            self._found.append(found)
 
     def __iter__(self) -> Iterator[Diagnostic]:
         files = {name: n for n, name in enumerate(dict.fromkeys(d.span.file.name for d in self._found))}

@@ -14,7 +14,7 @@ import re
 from ..values import decode, encode, wrap
 from .diagnostics import Diagnostics, Note
 from .source import SourceFile
-from .tokens import NUMBER_WORDS, Kind, Token
+from .tokens import NUMBER_WORDS, Kind, Token, shorten
 
 _GROUPS = {
     "comment": r"/\*",
@@ -41,6 +41,9 @@ _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", '"': '"', "\\": "\\"}
 _NUMBER = re.compile(r"0x(?P<hex>[0-9a-fA-F]+)|0(?P<octal>[0-7]*)|(?P<decimal>[1-9][0-9]*)")
 MAX_VARIABLE_LENGTH = 8192
 """How far the end of a variable is looked for, in characters."""
+
+MAX_VARIABLE_PARENTHESES = 64
+"""How many parentheses may be open within a variable."""
 
 _LARGEST = 2**63 - 1
 """Larger literals stop here before they wrap, as strtol() does it."""
@@ -140,7 +143,7 @@ class _Lexer:
     def _network(self, spelling: str, start: int, end: int) -> None:
         reason = why_no_network(spelling)
         if reason is not None:
-            self._error("E110", f"'{spelling}' is not an address: {reason}", start, end)
+            self._error("E110", f"'{shorten(spelling)}' is not an address: {reason}", start, end)
         else:
             self.tokens.append(Token(Kind.NETWORK, spelling, self.file, start, end))
 
@@ -246,7 +249,7 @@ def why_no_network(spelling: str) -> str | None:
     except ValueError:
         return "each part of an IPv4 address is 0 to 255" if "." in address else "this is no IPv6 address"
     if not mask:
-        return None if "/" not in spelling else "a mask must follow the '/'"
+        return None
     if "." in mask:
         try:
             ipaddress.IPv4Address(mask)
@@ -265,6 +268,8 @@ def closing_parenthesis(text: str, opening: int) -> int | None:
         depth += 1 if mark[0] == "(" else -1
         if not depth:
             return mark.end()
+        if depth > MAX_VARIABLE_PARENTHESES:
+            return None
     return None
 
 

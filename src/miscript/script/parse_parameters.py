@@ -87,6 +87,9 @@ class ParameterParser(StatementParser):
                 raise self.unexpected(f"a value for '{name.text}'", help=help, code="E218")
             case Kind.WORD | Kind.NUMBER | Kind.NETWORK | Kind.SYMBOL if self.at_host() and not self.at_next():
                 text = self.socket() if self.at_socket() else self.host("a value")
+                if text.replace(".", "").isdigit() and token.kind is Kind.NUMBER:
+                    help = "numbers are whole; write a text in quotes"
+                    raise self.mistake("E103", f"'{text}' is not a number", self.since(token.span), help=help)
                 if self.current.text == ":":
                     help = f"a socket begins with its protocol: udp:{text}:5060"
                     raise self.unexpected(f"an option or another parameter behind '{text}'", help=help, code="E218")

@@ -26,7 +26,7 @@ from .nodes import (
 )
 from .operators import ASSIGNMENTS
 from .parse_simple import SimpleStatementParser
-from .parse_stream import MAX_DEPTH, Recover
+from .parse_stream import MAX_DEPTH, MAX_NESTING, Recover
 from .tokens import KEYWORDS, MODULE_WORDS, STATEMENT_WORDS, Kind, Token
 
 _ELSE_IF = ("elseif", "elsif", "elif")
@@ -35,6 +35,8 @@ _ELSE_IF = ("elseif", "elsif", "elif")
 class StatementParser(SimpleStatementParser):
     """Reads statements out of the tokens."""
 
+    level = 0
+    """Statements around the present place, with or without braces."""
     links = 0
     """Links of `else if` chains around the present place."""
     breakable = 0
@@ -99,13 +101,18 @@ class StatementParser(SimpleStatementParser):
         """A statement; an `Empty` after a mistake."""
         start, at, depth = self.current.span, self.at, len(self.open)
         self.operators = 0
+        self.level += 1
         try:
+            if self.level > MAX_NESTING:
+                raise self.mistake("E219", f"statements are nested deeper than {MAX_NESTING}", start)
             return self.any_statement()
         except Recover:
             self.skip_statement(depth)
             if self.at == at:
                 self.advance()
             return Empty(span=self.since(start))
+        finally:
+            self.level -= 1
 
     def any_statement(self) -> Statement:
         token = self.current
@@ -180,6 +187,7 @@ class StatementParser(SimpleStatementParser):
         """`if (…) … else if (…) … else …`; the chain is read in a loop, so it may be long."""
         heads: list[tuple[Token, Condition, Block]] = []
         otherwise: Block | None = None
+        too_long = False
         while True:
             word = self.advance()
             condition = self.condition_in_parentheses(word.text)
@@ -195,9 +203,12 @@ class StatementParser(SimpleStatementParser):
                 break
             self.links += 1
             if self.links + len(self.open) > MAX_DEPTH:
-                self.links -= len(heads)
+                self.links -= 1
+                heads.pop()  # the chain does not grow any more, the rest of it is read all the same
                 message = f"more than {MAX_DEPTH} else-branches and blocks stand within one another"
-                raise self.mistake("E219", message, self.current.span, help="use switch, or routes")
+                if not too_long:
+                    self.report("E219", message, self.current.span, help="use switch, or routes")
+                too_long = True
         self.links -= len(heads) - 1
         return self.chain(heads, otherwise)
 

@@ -15,7 +15,7 @@ from .tokens import MODULE_WORDS, ROUTE_KINDS, Kind, Token
 from .variables import parse_variable
 
 MAX_NESTING = 100
-"""Braces, parentheses and brackets that may be open at one place; bounds the recursion of the parser."""
+"""Brackets that may be open, and statements that may hold one another; bounds the recursion of the parser."""
 
 MAX_DEPTH = 200
 """Open brackets and links of `else if` chains at one place; bounds the depth of the tree of statements."""
