@@ -1,0 +1,246 @@
+"""What all doors of the Management Interface have in common: `mi_fifo`, `mi_datagram`, `mi_http`.
+
+A door reads bytes from its clients, hands each message with its `Origin` to `run`, and sends what comes of it:
+
+- bytes: the answer, at once (none for a notification);
+- an awaitable: the command waits; the door awaits it in a task of its own and goes on with other messages.
+
+`run` is also where a door's policy, audit and limit of waiting commands are applied, so that they are the same
+everywhere.  Parameters of ours, for every door: `policy`, `audit`, `max_commands`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Awaitable, Coroutine
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeAlias
+
+from .audit_log import AuditLog
+from .errors import ConfigurationError
+from .exports import Module, parameter
+from .mi.audit import audit_line
+from .mi.command import Command
+from .mi.jsonrpc import Batch, Failure, Request, Response, server_error
+from .mi.origin import NOBODY, Backend, CommandList, Identity, Origin, Tracing
+from .mi.policy import ALWAYS_MASKED, FORBIDDEN, READ_ONLY, Policy, parse_policy
+from .mi.registry import Pending, batch_body
+from .mi.tracing import parse_bwlist
+from .trace import NOWHERE, Address
+
+log = logging.getLogger("miscript.mi")
+
+Answer: TypeAlias = bytes | Coroutine[Any, Any, bytes]
+Message: TypeAlias = Request | Batch | Failure
+
+MAX_COMMANDS: Final = 16384
+"""Commands that may wait at one door at a time; each costs a few kilobytes."""
+
+STOPPING: Final = "the host is stopping"
+
+
+class MiDoor(Module):
+    """The base of the modules that are doors."""
+
+    backend: ClassVar[Backend]
+
+    trace_destination = parameter("", "The `hep_id` of proto_hep that commands are traced to.")
+    trace_bwlist = parameter("", "Which commands are traced: `w: a, b` only these, `b: a, b` all but these.")
+    pretty_printing = parameter(0, "1 for answers with line breaks and tabs.")
+    policy = parameter("", "Who may call what: `open`, `read-only`, or the path of a policy file (ours).")
+    audit = parameter("", "File that gets one JSON line per command, or `log` for the host's log (ours).")
+    max_commands = parameter(MAX_COMMANDS, "Commands that may wait at this door at a time (ours).")
+
+    access: Policy | None = None
+    """The policy in force, None where everyone may do everything."""
+    waiting = 0
+    """Commands that wait now."""
+    _audit: AuditLog | None = None
+    _tracing: Tracing | None = None
+    _bwlist: CommandList | None = None
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def init(self) -> None:
+        if self.max_commands < 1:
+            raise ConfigurationError(
+                f"'max_commands' is {self.max_commands}, expected at least 1", parameter="max_commands"
+            )
+        self.access = self._policy()
+        if self.audit:
+            self._audit = AuditLog(self.audit)
+        if self.trace_bwlist:
+            self._bwlist = parse_bwlist(self.trace_bwlist, self.services.mi)
+
+    async def start(self) -> None:
+        destination = self.services.trace_destinations.get(self.trace_destination)
+        if destination is not None:
+            self._tracing = Tracing(destination, self._bwlist)
+        if self._audit is not None:
+            self._audit.open()
+
+    async def stop(self) -> None:
+        if self._audit is not None:
+            self._audit.close()
+
+    def _policy(self) -> Policy | None:
+        match self.policy:
+            case "" | "open":
+                return None
+            case "read-only":
+                return READ_ONLY
+            case path:
+                try:
+                    return parse_policy(Path(path).read_text(encoding="utf-8"))
+                except (OSError, UnicodeDecodeError, ConfigurationError) as error:
+                    raise ConfigurationError(f"policy file '{path}': {error}", parameter="policy") from None
+
+    def check_exposure(self, address: str, parameter: str) -> None:
+        """Refuse to be reachable from other machines unless a policy says who may do what.
+
+        `address` is what the module parameter `parameter` makes the door listen on.  Raises ConfigurationError.
+        """
+        if self.policy or _is_loopback(address):
+            return
+        raise ConfigurationError(
+            f"'{parameter}': '{address}' can be reached from other machines, and 'policy' does not say who may do what",
+            parameter=parameter,
+            help=f'add  modparam("{self.name}", "policy", "/path/to/policy.toml")  or "read-only", or "open"',
+        )
+
+    # -- messages ---------------------------------------------------------------------------------------------
+
+    def origin(
+        self,
+        source: Address = NOWHERE,
+        destination: Address = NOWHERE,
+        *,
+        peer: str,
+        identity: Identity = NOBODY,
+    ) -> Origin:
+        """The origin of what a client sends; to be made once per client where that can be."""
+        return Origin(
+            self.name,
+            self.backend,
+            source,
+            destination,
+            peer,
+            bool(self.pretty_printing),
+            self._tracing,
+            self.access,
+            identity,
+        )
+
+    def run(self, message: Message, origin: Origin) -> Answer:
+        """Run what a client sent; see the top of the file for what comes back.  Never raises."""
+        if message.__class__ is Batch:
+            return self._run_batch(message, origin)
+        started = self._start(message, origin)  # type: ignore[arg-type]  # not a Batch
+        if started.__class__ is Response:
+            return started.body(origin.pretty) if started.wanted else b""
+        return self._later(started, origin)  # type: ignore[arg-type]  # a Pending
+
+    def _start(self, message: Request | Failure, origin: Origin) -> Response | Pending:
+        registry = self.services.mi
+        started = registry.seconds() if self._watched else 0.0
+        result = registry.start(message, origin)
+        if isinstance(result, Response):
+            if self._watched:
+                self._note(message, origin, result, started)
+            return result
+        if self.waiting >= self.max_commands:
+            _never_run(result.awaitable)
+            refusal = server_error(f"{self.waiting} commands wait at this door, more are not taken")
+            response = result.finish(refusal)
+            if self._watched:
+                self._note(message, origin, response, started)
+            return response
+        self.waiting += 1
+        return result
+
+    async def _later(self, pending: Pending, origin: Origin) -> bytes:
+        response = await self._finish(pending, origin)
+        return response.body(origin.pretty) if response.wanted else b""
+
+    async def _finish(self, pending: Pending, origin: Origin) -> Response:
+        """The response of a command that waits.  Cancelling it means that the host stops: that is answered too."""
+        try:
+            outcome = await pending.awaitable
+        except asyncio.CancelledError:
+            outcome = server_error(STOPPING)
+        except Exception as error:
+            outcome = error
+        finally:
+            self.waiting -= 1
+        response = pending.finish(outcome)
+        if self._watched:
+            self._note(pending.request, origin, response, pending.started)
+        return response
+
+    def _run_batch(self, batch: Batch, origin: Origin) -> Answer:
+        """The commands of a batch run in parallel, too; the answers keep the order of the requests."""
+        started = [self._start(message, origin) for message in batch.messages]
+        if any(isinstance(one, Pending) for one in started):
+            return self._batch_later(started, origin)
+        return _joined([one for one in started if isinstance(one, Response)], origin)
+
+    async def _batch_later(self, started: list[Response | Pending], origin: Origin) -> bytes:
+        waiting = [asyncio.ensure_future(self._finish(one, origin)) for one in started if isinstance(one, Pending)]
+        try:
+            await asyncio.wait(waiting)
+        except asyncio.CancelledError:
+            for task in waiting:
+                task.cancel()
+            await asyncio.wait(waiting)
+        finished = iter(waiting)
+        responses = [one if isinstance(one, Response) else next(finished).result() for one in started]
+        return _joined(responses, origin)
+
+    # -- the audit --------------------------------------------------------------------------------------------
+
+    @property
+    def _watched(self) -> bool:
+        return self._audit is not None or self.access is not None
+
+    def _note(self, message: Request | Failure, origin: Origin, response: Response, started: float) -> None:
+        """Write the audit line of a call: of every one where an audit is asked for, of refusals always."""
+        refused = response.error is not None and response.error.code == FORBIDDEN
+        if self._audit is None and not refused:
+            return
+        registry = self.services.mi
+        line = audit_line(
+            message,
+            self._command(message),
+            origin,
+            response,
+            time=registry.clock(),
+            seconds=registry.seconds() - started,
+            masked=ALWAYS_MASKED if self.access is None else self.access.masked,
+        )
+        if self._audit is not None:
+            self._audit.write(line)
+        else:
+            log.warning("refused: %s", line.decode("ascii").rstrip())
+
+    def _command(self, message: Request | Failure) -> Command | None:
+        return None if message.method is None else self.services.mi.find(message.method)
+
+
+def _joined(responses: list[Response], origin: Origin) -> bytes:
+    wanted = [response for response in responses if response.wanted]
+    return batch_body(wanted, origin.pretty) if wanted else b""
+
+
+def _never_run(awaitable: Awaitable[object]) -> None:
+    """Throw a coroutine away that has not begun."""
+    if isinstance(awaitable, Coroutine):
+        awaitable.close()
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.strip("[]").partition("%")[0]).is_loopback
+    except ValueError:
+        return address == "localhost"
