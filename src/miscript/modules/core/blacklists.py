@@ -114,7 +114,7 @@ class CoreBlacklists(CorePart):
         super().init()
         self.blacklists = {name: declared_list(name, options) for name, options in self.services.blacklists}
 
-    def _now(self) -> float:
+    def _blacklist_time(self) -> float:
         return self.services.clock.monotonic()
 
     # -- commands -------------------------------------------------------------------------------------------------
@@ -123,11 +123,11 @@ class CoreBlacklists(CorePart):
     def mi_list_blacklists(self, name: str | None = None) -> object:
         """lists the rules of all blacklists, or of one"""
         if name is None:
-            return {"Lists": [found.shown(self._now()) for found in self.blacklists.values()]}
+            return {"Lists": [found.shown(self._blacklist_time()) for found in self.blacklists.values()]}
         found = self.blacklists.get(name)
         if found is None:
             raise MIError(404, "Unknown name")
-        return found.shown(self._now())
+        return found.shown(self._blacklist_time())
 
     @mi_command(
         "check_all",
@@ -142,7 +142,7 @@ class CoreBlacklists(CorePart):
     def mi_check_blacklists(self, ip: str, proto: str | None = None, port: int = 0, pattern: str = "") -> object:
         """lists the blacklists that forbid a destination"""
         destination = _destination(ip, proto, port, pattern)
-        return [name for name, found in self.blacklists.items() if found.match(destination, self._now())]
+        return [name for name, found in self.blacklists.items() if found.match(destination, self._blacklist_time())]
 
     @mi_command(
         "check",
@@ -159,8 +159,8 @@ class CoreBlacklists(CorePart):
     ) -> object:
         """shows the rule of a blacklist that forbids a destination"""
         _address(ip)
-        found = self._named(name)
-        entry = found.match(_destination(ip, proto, port, pattern), self._now())
+        found = self._blacklist(name)
+        entry = found.match(_destination(ip, proto, port, pattern), self._blacklist_time())
         if entry is None:
             raise MIError(404, "Not Matched")
         return entry.shown()
@@ -168,39 +168,39 @@ class CoreBlacklists(CorePart):
     @mi_command("add_rule", "name rule", "name rule expire", aliases=["add_blacklist_rule"], module="blacklists")
     def mi_add_blacklist_rule(self, name: str, rule: str, expire: int | None = None) -> object:
         """adds a rule to a blacklist, for good or for as many seconds as given"""
-        found = self._changeable(name)
+        found = self._changeable_blacklist(name)
         if expire is not None:
             if EXPIRE not in found.flags:
                 raise MIError(404, "Blacklist without expire support")
             if expire <= 0:
                 raise MIError(404, "Bad expire value")
-        if not self._add(found, _rule(rule), expire or 0):
+        if not self._add_rule(found, _rule(rule), expire or 0):
             raise MIError(500, "Too many rules")
         return OK
 
     @mi_command("del_rule", "name rule", aliases=["del_blacklist_rule"], module="blacklists")
     def mi_del_blacklist_rule(self, name: str, rule: str) -> object:
         """removes a rule from a blacklist"""
-        found = self._changeable(name)
+        found = self._changeable_blacklist(name)
         if found.entries.pop(_rule(rule), None) is None:
             raise MIError(404, "Rule not found")
         return OK
 
-    def _named(self, name: str) -> Blacklist:
+    def _blacklist(self, name: str) -> Blacklist:
         found = self.blacklists.get(name)
         if found is None:
             raise MIError(400, "Missing or bad blacklist name")
         return found
 
-    def _changeable(self, name: str) -> Blacklist:
-        found = self._named(name)
+    def _changeable_blacklist(self, name: str) -> Blacklist:
+        found = self._blacklist(name)
         if READ_ONLY in found.flags:
             raise MIError(403, "Cannot modify read-only blacklist")
         return found
 
-    def _add(self, found: Blacklist, rule: Rule, lifetime: int) -> bool:
+    def _add_rule(self, found: Blacklist, rule: Rule, lifetime: int) -> bool:
         """Add a rule; one that is there stays as it is.  False when the list is full."""
-        now = self._now()
+        now = self._blacklist_time()
         if rule not in found.entries and len(found.alive(now)) >= MAX_RULES:
             log.error("blacklist '%s' has %d rules; no more are taken", found.name, MAX_RULES)
             return False
@@ -218,10 +218,10 @@ class CoreBlacklists(CorePart):
         try:
             destination = Destination(parse_address(ip), _protocol(proto), port, pattern or "")
         except ValueError as error:
-            return self._refused("check_blacklist_rule", name, error)
+            return self._rule_refused("check_blacklist_rule", name, error)
         if found is None:
-            return self._refused("check_blacklist_rule", name, "there is no such list")
-        return 1 if found.match(destination, self._now()) else -1
+            return self._rule_refused("check_blacklist_rule", name, "there is no such list")
+        return 1 if found.match(destination, self._blacklist_time()) else -1
 
     @script_function()
     def add_blacklist_rule(
@@ -237,14 +237,14 @@ class CoreBlacklists(CorePart):
         """Add a rule to a blacklist, for good or for `expire` seconds."""
         found = self.blacklists.get(name)
         if found is None or READ_ONLY in found.flags:
-            return self._refused("add_blacklist_rule", name, "there is no such list, or it is read-only")
+            return self._rule_refused("add_blacklist_rule", name, "there is no such list, or it is read-only")
         if expire < 0 or (expire and EXPIRE not in found.flags):
-            return self._refused("add_blacklist_rule", name, f"its rules cannot expire after {expire} seconds")
+            return self._rule_refused("add_blacklist_rule", name, f"its rules cannot expire after {expire} seconds")
         try:
             rule = _rule_of(network, port, proto, pattern)
         except ValueError as error:
-            return self._refused("add_blacklist_rule", name, error)
-        return 1 if self._add(found, rule, expire) else -1
+            return self._rule_refused("add_blacklist_rule", name, error)
+        return 1 if self._add_rule(found, rule, expire) else -1
 
     @script_function()
     def del_blacklist_rule(
@@ -253,14 +253,14 @@ class CoreBlacklists(CorePart):
         """Remove a rule from a blacklist."""
         found = self.blacklists.get(name)
         if found is None or READ_ONLY in found.flags:
-            return self._refused("del_blacklist_rule", name, "there is no such list, or it is read-only")
+            return self._rule_refused("del_blacklist_rule", name, "there is no such list, or it is read-only")
         try:
             rule = _rule_of(network, port, proto, pattern)
         except ValueError as error:
-            return self._refused("del_blacklist_rule", name, error)
+            return self._rule_refused("del_blacklist_rule", name, error)
         return 1 if found.entries.pop(rule, None) else -1
 
-    def _refused(self, what: str, name: str, why: object) -> int:
+    def _rule_refused(self, what: str, name: str, why: object) -> int:
         log.error("%s('%s'): %s", what, name, why)
         return -1
 

@@ -35,7 +35,7 @@ log = logging.getLogger("miscript.cache")
 class CoreCache(CorePart):
     """Cache functions and commands."""
 
-    def _engine(self, system: str) -> CacheEngine:
+    def _cache_engine(self, system: str) -> CacheEngine:
         """The engine that the script calls `system`.  Raises CacheError when no module has it."""
         engine = engine_named(self.services.find, system)
         if engine is None:
@@ -52,7 +52,7 @@ class CoreCache(CorePart):
             raise invalid_params("Empty value")
         if expire < 0:
             raise invalid_params("Negative expire value")
-        return _command("store", lambda: self._engine(system).store(attr, value, expire), lambda done: OK)
+        return _command("store", lambda: self._cache_engine(system).store(attr, value, expire), lambda done: OK)
 
     @mi_command("fetch", "system attr", aliases=["cache_fetch"], module="cache", read_only=True)
     def mi_cache_fetch(self, system: str, attr: str) -> object:
@@ -73,7 +73,7 @@ class CoreCache(CorePart):
     def mi_cache_remove(self, system: str, attr: str) -> object:
         """removes a key; one that is not there is fine"""
         _check_names(system, attr)
-        return _command("remove", lambda: self._engine(system).remove(attr), lambda done: OK)
+        return _command("remove", lambda: self._cache_engine(system).remove(attr), lambda done: OK)
 
     # -- functions ------------------------------------------------------------------------------------------------
 
@@ -83,12 +83,12 @@ class CoreCache(CorePart):
         if expires < 0:
             log.error("cache_store('%s', '%s'): a value cannot live for %d seconds", system, key, expires)
             return -1
-        return _function("cache_store", lambda: self._engine(system).store(key, value, expires), lambda done: 1)
+        return _function("cache_store", lambda: self._cache_engine(system).store(key, value, expires), lambda done: 1)
 
     @script_function()
     def cache_remove(self, run: Run, system: str, key: str) -> int | Awaitable[int]:
         """Remove `key`; one that is not there is fine."""
-        return _function("cache_remove", lambda: self._engine(system).remove(key), lambda done: 1)
+        return _function("cache_remove", lambda: self._cache_engine(system).remove(key), lambda done: 1)
 
     @script_function()
     def cache_fetch(self, run: Run, system: str, key: str, result: Writable) -> int | Awaitable[int]:
@@ -99,7 +99,7 @@ class CoreCache(CorePart):
                 return NOT_THERE
             return 1 if result.set(run, value) else -1
 
-        return _function("cache_fetch", lambda: self._engine(system).fetch(key), fetched)
+        return _function("cache_fetch", lambda: self._cache_engine(system).fetch(key), fetched)
 
     @script_function()
     def cache_counter_fetch(self, run: Run, system: str, key: str, result: Writable) -> int | Awaitable[int]:
@@ -110,29 +110,29 @@ class CoreCache(CorePart):
                 return NOT_THERE
             return 1 if result.set(run, wrap(value)) else -1
 
-        return _function("cache_counter_fetch", lambda: self._engine(system).counter(key), fetched)
+        return _function("cache_counter_fetch", lambda: self._cache_engine(system).counter(key), fetched)
 
     @script_function()
     def cache_add(
         self, run: Run, system: str, key: str, amount: int, expires: int, result: Writable | None = None
     ) -> int | Awaitable[int]:
         """Add `amount` to the number under `key` and store the sum in a variable."""
-        return self._add(run, "cache_add", system, key, amount, expires, result)
+        return self._change_counter(run, "cache_add", system, key, amount, expires, result)
 
     @script_function()
     def cache_sub(
         self, run: Run, system: str, key: str, amount: int, expires: int, result: Writable | None = None
     ) -> int | Awaitable[int]:
         """Subtract `amount` from the number under `key` and store the difference in a variable."""
-        return self._add(run, "cache_sub", system, key, -amount, expires, result)
+        return self._change_counter(run, "cache_sub", system, key, -amount, expires, result)
 
-    def _add(
+    def _change_counter(
         self, run: Run, what: str, system: str, key: str, amount: int, expires: int, result: VariableAccess | None
     ) -> int | Awaitable[int]:
         def added(total: int) -> int:
             return 1 if result is None or result.set(run, wrap(total)) else -1
 
-        return _function(what, lambda: self._engine(system).add(key, amount, max(expires, 0)), added)
+        return _function(what, lambda: self._cache_engine(system).add(key, amount, max(expires, 0)), added)
 
 
 def _check_names(system: str, attr: str) -> None:

@@ -15,12 +15,14 @@ from typing import Final
 from ...errors import MIError, ScriptError
 from ...exports import mi_command
 from ...log_levels import python_level
+from ...mi.command import Raw
 from ...mi.jsonrpc import invalid_params
 from ...services import Process, Services
 from .log_consumers import LogConsumer, log_consumers
 from .part import CorePart
 
 OK: Final = "OK"
+_NOT_GIVEN: Final = object()
 
 log = logging.getLogger("miscript.core")
 
@@ -54,10 +56,10 @@ class CoreCommands(CorePart):
         return {"Now": time.ctime(now), "Up since": time.ctime(started), "Up time": f"{int(now - started)} [sec]"}
 
     @mi_command("version", "", "revision", read_only=True)
-    def mi_version(self, revision: object = None) -> object:
+    def mi_version(self, revision: Raw = _NOT_GIVEN) -> object:
         """tells name and version of the host; with any parameter also the revision it was built from"""
         server = {"Server": f"miscript ({_version()} ({platform.machine()}/{platform.system().lower()}))"}
-        return server if revision is None else server | {"git": _version().partition("+g")[2] or "unknown"}
+        return server if revision is _NOT_GIVEN else server | {"git": _version().partition("+g")[2] or "unknown"}
 
     @mi_command("pwd", read_only=True)
     def mi_pwd(self) -> object:
