@@ -36,7 +36,7 @@ class SourceFile:
         """The stretch between two offsets of the text."""
         starts = self._starts
         first = bisect_right(starts, start)
-        last = bisect_right(starts, end, first - 1)
+        last = first if first == len(starts) or end < starts[first] else bisect_right(starts, end, first)
         return Span(self, first, start - starts[first - 1] + 1, last, end - starts[last - 1] + 1)
 
     def offset(self, line: int, column: int) -> int:
