@@ -1,0 +1,81 @@
+"""A cache in memory: `LocalCache`, one collection of cachedb_local."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from ...cachedb import CacheError
+from ...values import wrap
+
+_integer = re.compile(r"[+-]?[0-9]{1,4000}", re.ASCII).fullmatch
+
+
+class LocalCache:
+    """Texts by key, each with the time until which it is kept.  `now` gives the time, in seconds.
+
+    It is a `miscript.cachedb.CacheEngine` that never waits.
+    """
+
+    __slots__ = ("_entries", "_now")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._entries: dict[str, tuple[str, float | None]] = {}
+
+    def store(self, key: str, value: str, expires: int) -> None:
+        """Keep `value` under `key` for `expires` seconds, or for good when that is not positive."""
+        self._entries[key] = (value, self._now() + expires if expires > 0 else None)
+
+    def fetch(self, key: str) -> str | None:
+        """The value of `key`; None when there is none or its time is over."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry[1] is None or self._now() < entry[1]:
+            return entry[0]
+        del self._entries[key]
+        return None
+
+    def remove(self, key: str) -> None:
+        """Forget `key`; a key that is not there is fine."""
+        self._entries.pop(key, None)
+
+    def add(self, key: str, amount: int, expires: int) -> int:
+        """Add `amount` to the number under `key`, in 32 bits, and return the sum.
+
+        A number that is there keeps its time; `expires` is for a new one.  Raises CacheError when what is there is
+        no number.
+        """
+        number = self.counter(key)
+        if number is None:
+            self.store(key, str(wrap(amount)), expires)
+            return wrap(amount)
+        total = wrap(number + amount)
+        self._entries[key] = (str(total), self._entries[key][1])
+        return total
+
+    def counter(self, key: str) -> int | None:
+        """The number under `key`, in 32 bits; None when there is none.  Raises CacheError when it is no number."""
+        value = self.fetch(key)
+        if value is None:
+            return None
+        if _integer(value) is None:
+            raise CacheError(f"the value of '{key}' is no number")
+        return wrap(int(value))
+
+    def matching(self, matches: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+        """Key and value of all entries whose key `matches`, oldest first.  The cache may change meanwhile."""
+        for key in [key for key in self._entries if matches(key)]:
+            value = self.fetch(key)
+            if value is not None:
+                yield key, value
+
+    def overdue(self) -> list[str]:
+        """The keys whose time is over."""
+        now = self._now()
+        return [key for key, (_, until) in self._entries.items() if until is not None and until <= now]
+
+    def __len__(self) -> int:
+        """How many entries take memory, those whose time is over included."""
+        return len(self._entries)
