@@ -236,8 +236,10 @@ def _parameters(function: Callable[..., Any], skipped: int, where: str) -> tuple
             raise DeclarationError(f"{where}: parameter '{parameter.name}' must be a plain one")
         if parameter.name not in hints:
             raise DeclarationError(f"{where}: parameter '{parameter.name}' has no annotation")
-        optional = parameter.default is not parameter.empty
-        found.append(_parameter(parameter.name, hints[parameter.name], optional, where))
+        hint = hints[parameter.name]
+        # `collection: str | None, glob: str`: one that may be left out can stand before one that may not
+        optional = parameter.default is not parameter.empty or type(None) in get_args(hint)
+        found.append(_parameter(parameter.name, hint, optional, where))
     return tuple(found)
 
 
