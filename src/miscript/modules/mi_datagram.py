@@ -1,0 +1,276 @@
+"""`mi_datagram`: the Management Interface over UDP or a UNIX datagram socket.
+
+One datagram is one JSON-RPC request, its answer one datagram to where it came from.  What does not fit into
+`socket_buf_size` cannot be told: a longer request is cut (and is then no JSON), instead of a longer answer comes an
+error that names both sizes.  A UNIX client without an address of its own gets no answer.
+
+Commands that wait hold up nobody.  An answer that a client's socket has no room for is tried again for
+`socket_timeout` milliseconds.  Source: OpenSIPS manual, module mi_datagram; docs/doors.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import struct
+from collections.abc import Coroutine
+from typing import Any, Final, TypeAlias, cast
+
+from ..errors import ConfigurationError
+from ..exports import parameter, statistic
+from ..mi.jsonrpc import Failure, Request, Response, parse, server_error
+from ..mi.origin import Backend, Identity, Origin
+from ..mi_door import MiDoor
+from ..owned_paths import MAX_SOCKET_PATH, bind_socket, check_place, ownership, user_name
+from ..services import Counter
+from ..trace import NOWHERE, Address
+
+log = logging.getLogger("miscript.mi_datagram")
+
+DEFAULT_SIZE: Final = 65457
+PORTS: Final = range(1024, 65536)
+PER_TURN: Final = 64
+"""Datagrams taken before other work of the host gets its turn."""
+RETRY_SECONDS: Final = 0.01
+MAX_RETRIES: Final = 1024
+"""Answers that may wait for room in their client's socket."""
+
+Peer: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | str | bytes | None
+_NO_ROOM: Final = frozenset({errno.EAGAIN, errno.ENOBUFS})
+_CREDENTIALS: Final = struct.Struct("=iII")
+"""struct ucred: process, user, group."""
+
+
+class MiDatagram(MiDoor):
+    """Run MI commands that come in by UDP or a UNIX datagram socket."""
+
+    name = "mi_datagram"
+    backend = Backend.DATAGRAM
+
+    socket_name = parameter("", "Where to listen: `udp:HOST:PORT`, or the path of a UNIX socket.  Required.")
+    children_count = parameter(1, "Of no meaning here: one host serves all requests in parallel.")
+    unix_socket_mode = parameter(0o660, "Permissions of the UNIX socket.")
+    unix_socket_group = parameter("", "Group of the UNIX socket, a name or a number.", kinds="string integer")
+    unix_socket_user = parameter("", "Owner of the UNIX socket, a name or a number.", kinds="string integer")
+    socket_timeout = parameter(2000, "Milliseconds that an answer is tried again when its client's socket is full.")
+    socket_buf_size = parameter(DEFAULT_SIZE, "Largest datagram in bytes.")
+
+    lost_replies = cast(Counter, statistic("lost_replies", "Answers that could not be sent."))
+    large_replies = cast(Counter, statistic("large_replies", "Answers that did not fit into a datagram."))
+
+    _socket: socket.socket | None = None
+    _socket_file: tuple[int, int] | None = None
+    _retries = 0
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def init(self) -> None:
+        super().init()
+        self._size = self.socket_buf_size if self.socket_buf_size > 0 else DEFAULT_SIZE
+        if not self.socket_name:
+            raise ConfigurationError(
+                "'socket_name' is not set; expected 'udp:HOST:PORT' or a path", parameter="socket_name"
+            )
+        if self.socket_name.startswith("udp:"):
+            self._host, self._port = _udp_address(self.socket_name)
+            self.check_exposure(self._host, "socket_name")
+            return
+        self._host, self._port = "", 0
+        check_place(self.socket_name, "socket_name")
+        if len(os.fsencode(self.socket_name)) > MAX_SOCKET_PATH:
+            raise ConfigurationError(
+                f"'socket_name': '{self.socket_name}' is longer than {MAX_SOCKET_PATH} bytes", parameter="socket_name"
+            )
+        self._ownership = ownership(
+            self.unix_socket_mode or 0o600, self.unix_socket_user, self.unix_socket_group, prefix="unix_socket_"
+        )
+
+    async def start(self) -> None:
+        await super().start()
+        try:
+            self._socket = await self._bind_udp() if self._host else self._bind_unix()
+        except OSError as error:
+            raise ConfigurationError(
+                f"'socket_name': '{self.socket_name}' cannot be bound: {error.strerror or error}",
+                parameter="socket_name",
+            ) from None
+        self._address = _address(self._socket.getsockname())
+        self._unix_origins: dict[int, Origin] = {}
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
+
+    async def stop(self) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+            self._remove_path()
+        await super().stop()
+
+    @property
+    def address(self) -> Address:
+        """The UDP address that it listens on."""
+        return self._address
+
+    async def _bind_udp(self) -> socket.socket:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            self._host, self._port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
+        )
+        family, kind, protocol, _, address = found[0]
+        self.check_exposure(str(address[0]), "socket_name")  # what the name stands for
+        listener = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
+        try:
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+        return listener
+
+    def _bind_unix(self) -> socket.socket:
+        listener = bind_socket(self.socket_name, self._ownership)
+        if hasattr(socket, "SO_PASSCRED"):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        made = os.lstat(self.socket_name)
+        self._socket_file = (made.st_dev, made.st_ino)
+        return listener
+
+    def _remove_path(self) -> None:
+        if self._socket_file is None:
+            return
+        try:
+            there = os.lstat(self.socket_name)
+            if (there.st_dev, there.st_ino) == self._socket_file:
+                os.unlink(self.socket_name)
+        except OSError:
+            pass  # somebody was faster
+
+    # -- requests ---------------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        """Take what clients have sent."""
+        receive = self._receive_udp if self._host else self._receive_unix
+        for _ in range(PER_TURN):
+            try:
+                data, peer, origin = receive()
+            except BlockingIOError:
+                return
+            except OSError as error:  # what became of an earlier answer, for example that its client is gone
+                log.debug("mi_datagram: %s", error)
+                continue
+            if data:
+                self._serve(data, peer, origin)
+
+    def _receive_udp(self) -> tuple[bytes, Peer, Origin]:
+        assert self._socket is not None
+        data, peer = self._socket.recvfrom(self._size)
+        source = _address(peer)
+        return data, peer, self.origin(source, self._address, peer=f"{source[0]}:{source[1]}")
+
+    def _receive_unix(self) -> tuple[bytes, Peer, Origin]:
+        assert self._socket is not None
+        data, ancillary, _, peer = self._socket.recvmsg(self._size, socket.CMSG_SPACE(_CREDENTIALS.size))
+        return data, peer or None, self._unix_origin(_user(ancillary))
+
+    def _unix_origin(self, user: int) -> Origin:
+        """The origin of all clients that run as `user`."""
+        origin = self._unix_origins.get(user)
+        if origin is None:
+            name = user_name(user) if user >= 0 else ""
+            peer = f"user {name}" if name else "unknown"
+            origin = self._unix_origins[user] = self.origin(NOWHERE, NOWHERE, peer=peer, identity=Identity(name))
+        return origin
+
+    def _serve(self, data: bytes, peer: Peer, origin: Origin) -> None:
+        message = parse(data)
+        answer = self.run(message, origin)
+        id_ = message.id if isinstance(message, Request | Failure) else None
+        if isinstance(answer, bytes):
+            if answer and peer is not None:
+                self._send(answer, peer, id_)
+        else:
+            self.services.tasks.spawn(self._serve_later(answer, peer, id_), "mi_datagram")
+
+    async def _serve_later(self, waiting: Coroutine[Any, Any, bytes], peer: Peer, id_: str | float | None) -> None:
+        answer = await waiting
+        if answer and peer is not None:
+            self._send(answer, peer, id_)
+
+    # -- answers ----------------------------------------------------------------------------------------------
+
+    def _send(self, answer: bytes, peer: Peer, id_: str | float | None) -> None:
+        if len(answer) >= self._size:
+            answer = self._too_large(len(answer), self._size - 1, id_)
+        try:
+            self._send_now(answer, peer)
+        except OSError as error:
+            if error.errno == errno.EMSGSIZE:
+                self._send_instead(answer, peer, id_)
+            elif error.errno in _NO_ROOM and self._retries < MAX_RETRIES:
+                self._retries += 1
+                self.services.tasks.spawn(self._send_patiently(answer, peer), "mi_datagram")
+            else:
+                self._lost(error)
+
+    def _send_now(self, answer: bytes, peer: Peer) -> None:
+        if self._socket is not None:
+            self._socket.sendto(answer, cast(Any, peer))
+
+    def _send_instead(self, answer: bytes, peer: Peer, id_: str | float | None) -> None:
+        """Neither the network nor `socket_buf_size` takes it: 65507 bytes is the most that UDP over IPv4 has."""
+        try:
+            self._send_now(self._too_large(len(answer), 65507, id_), peer)
+        except OSError as error:
+            self._lost(error)
+
+    async def _send_patiently(self, answer: bytes, peer: Peer) -> None:
+        """The client's socket is full: try again until it has room or the time is over."""
+        clock = self.services.clock
+        deadline = clock.monotonic() + max(0, self.socket_timeout) / 1000
+        try:
+            while True:
+                await clock.sleep(RETRY_SECONDS)
+                try:
+                    self._send_now(answer, peer)
+                    return
+                except OSError as error:
+                    if error.errno not in _NO_ROOM or clock.monotonic() >= deadline:
+                        self._lost(error)
+                        return
+        finally:
+            self._retries -= 1
+
+    def _too_large(self, size: int, limit: int, id_: str | float | None) -> bytes:
+        self.large_replies.add()
+        data = f"the answer has {size} bytes, a datagram here at most {limit} (socket_buf_size {self._size})"
+        return Response(error=server_error(data), id=id_).body(bool(self.pretty_printing))
+
+    def _lost(self, error: OSError) -> None:
+        self.lost_replies.add()
+        log.debug("mi_datagram: an answer is lost: %s", error)
+
+
+def _udp_address(name: str) -> tuple[str, int]:
+    """Host and port of `udp:HOST:PORT`; an IPv6 address may stand in brackets."""
+    host, colon, port = name.removeprefix("udp:").rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdigit()):
+        raise ConfigurationError(f"'socket_name' is '{name}', expected 'udp:HOST:PORT'", parameter="socket_name")
+    if int(port) not in PORTS:
+        raise ConfigurationError(
+            f"'socket_name': port {port} of '{name}' is not from {PORTS[0]} to {PORTS[-1]}", parameter="socket_name"
+        )
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _address(name: Any) -> Address:
+    """The address of a socket; UNIX sockets have none."""
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else NOWHERE
+
+
+def _user(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """The user of the process that sent a datagram, as the kernel says; -1 if it does not say."""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS and len(data) >= _CREDENTIALS.size:
+            return int(_CREDENTIALS.unpack_from(data)[1])
+    return -1
