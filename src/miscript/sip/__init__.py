@@ -4,6 +4,7 @@
 `Parameters` are the values inside.  What is not right raises `SipSyntaxError` with its position.
 """
 
+from .branch import Branch
 from .message import Limits, Message, dummy_message
 from .name_addr import NameAddr
 from .parameters import Parameter, Parameters
@@ -12,6 +13,7 @@ from .uri import SipUri
 from .via import Via
 
 __all__ = [
+    "Branch",
     "Limits",
     "Message",
     "NameAddr",

@@ -11,9 +11,11 @@ Source: RFC 3261 section 7 and 18.3.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..values import decode, encode
+from .branch import Branch
 from .headers import HeaderField, header_key, scan_headers
 from .name_addr import NameAddr
 from .syntax import SipSyntaxError
@@ -60,11 +62,13 @@ class Message:
     """A request or a response.
 
     `method` and `uri` (the Request-URI as text) are None in a response, `status` and `reason` in a request.
+    `branch` is where the script sends it.  `number` and `source` (address and port) are for whoever receives
+    messages; the first message of a host is number 1, one that nobody received has 0.
     """
 
     __slots__ = (
-        "_body_start", "_edits", "_fields", "_headers_start", "_new_uri", "data", "method", "original_uri",
-        "reason", "status", "version",
+        "_body_start", "_by_key", "_edits", "_fields", "_headers_start", "branch", "data", "method", "number",
+        "original_uri", "reason", "source", "status", "version",
     )  # fmt: skip
 
     def __init__(self, data: bytes, start_line: re.Match[bytes], body_start: int) -> None:
@@ -82,7 +86,10 @@ class Message:
         self._headers_start = start_line.end()
         self._body_start = body_start
         self._fields: tuple[HeaderField, ...] | None = None
-        self._new_uri: str | None = None
+        self._by_key: dict[str, list[HeaderField]] | None = None
+        self.branch = Branch()
+        self.number = 0
+        self.source = ("0.0.0.0", 0)
         self._edits: list[_Append | _Remove] = []
 
     @classmethod
@@ -125,7 +132,7 @@ class Message:
     @property
     def uri(self) -> str | None:
         """The Request-URI as it is now; `original_uri` is the one that came."""
-        return self.original_uri if self._new_uri is None else self._new_uri
+        return self.branch.uri if self.branch.uri is not None and self.is_request else self.original_uri
 
     @uri.setter
     def uri(self, text: str | None) -> None:
@@ -137,7 +144,7 @@ class Message:
             raise ValueError("a response has no Request-URI")
         if text is not None:
             SipUri.parse(text)
-        self._new_uri = text
+        self.branch.uri = text
 
     # -- header fields --------------------------------------------------------------------------------------------
 
@@ -150,13 +157,19 @@ class Message:
 
     def headers(self, name: str) -> list[str]:
         """The values of all fields `name`, whether long or compact, in any case; lists are not split."""
-        key = header_key(name)
-        return [field.value for field in self.fields if field.key == key]
+        return [field.value for field in self._fields_of(name)]
 
     def header(self, name: str, index: int = 0) -> str | None:
         """The value of one of the fields `name`; a negative index counts from the last one."""
-        values = self.headers(name)
-        return values[index] if -len(values) <= index < len(values) else None
+        found = self._fields_of(name)
+        return found[index].value if -len(found) <= index < len(found) else None
+
+    def _fields_of(self, name: str) -> Sequence[HeaderField]:
+        if self._by_key is None:
+            self._by_key = {}
+            for field in self.fields:
+                self._by_key.setdefault(field.key, []).append(field)
+        return self._by_key.get(header_key(name), ())
 
     @property
     def call_id(self) -> str | None:
@@ -213,7 +226,7 @@ class Message:
     @property
     def is_edited(self) -> bool:
         """Whether `to_bytes` gives something else than what came."""
-        return bool(self._edits) or self._new_uri is not None
+        return bool(self._edits) or (self.is_request and self.branch.uri is not None)
 
     def append_hf(self, text: str, before: HeaderField | None = None) -> None:
         """Add header fields behind the last one, or before another; a line end is added when it is missing.
@@ -230,13 +243,12 @@ class Message:
 
     def remove_hf(self, name: str) -> int:
         """Leave out all fields `name`; gives how many there are."""
-        key = header_key(name)
-        found = [field for field in self.fields if field.key == key]
+        found = self._fields_of(name)
         self._edits += [_Remove(field) for field in found]
         return len(found)
 
     def to_bytes(self) -> bytes:
-        """The message with all edits."""
+        """The message with all edits.  Raises `SipSyntaxError` when a script has set a Request-URI that is none."""
         if not self.is_edited:
             return self.data
         removed = {edit.field.start for edit in self._edits if isinstance(edit, _Remove)}
@@ -257,9 +269,10 @@ class Message:
         return b"".join(parts)
 
     def _start_line(self) -> bytes:
-        if self._new_uri is None:
+        if self.branch.uri is None or not self.is_request:
             return self.data[: self._headers_start]
-        return encode(f"{self.method} {self._new_uri} {self.version}\r\n")
+        SipUri.parse(self.branch.uri)
+        return encode(f"{self.method} {self.branch.uri} {self.version}\r\n")
 
 
 def dummy_message() -> Message:

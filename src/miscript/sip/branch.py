@@ -1,0 +1,31 @@
+"""Where a request is to go: what a script decides about one branch of it.
+
+A message has one from the start (`Message.branch`), which is what `$ru`, `$du` and branch flags without an index
+speak of.  Source: OpenSIPS manual, "Core Variables"; RFC 3261 section 16.6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MAX_Q = 1000
+"""The highest preference; `q=1.0` of a Contact (RFC 3261 section 20.10)."""
+
+NO_Q = -1
+"""The preference of a branch that has none."""
+
+
+@dataclass(slots=True)
+class Branch:
+    """One destination.
+
+    `uri` is the Request-URI as the script wrote it, right or wrong, None for the one that came; `destination` the
+    URI to send to in place of it (`$du`), right or wrong; `path` the Route set in front (RFC 3327), None without
+    one; `q` the preference in thousandths, -1 when there is none; `flags` the names of the branch flags set.
+    """
+
+    uri: str | None = None
+    destination: str | None = None
+    path: str | None = None
+    q: int = NO_Q
+    flags: set[str] = field(default_factory=set)
