@@ -132,7 +132,8 @@ class Message:
     @property
     def uri(self) -> str | None:
         """The Request-URI as it is now; `original_uri` is the one that came."""
-        return self.branch.uri if self.branch.uri is not None and self.is_request else self.original_uri
+        new = self.branch.uri
+        return self.original_uri if new is None or self.method is None else new
 
     @uri.setter
     def uri(self, text: str | None) -> None:

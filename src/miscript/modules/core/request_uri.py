@@ -77,8 +77,9 @@ def port_of(uri: SipUri | None) -> Value:
     """The port, a number that prints as it is written; without one that of the transport, 0 for unknown ones."""
     if uri is None:
         return None
-    if uri.port_text:
-        return NumberWithText(int(uri.port_text), uri.port_text)
+    text = uri.port_text
+    if text:
+        return NumberWithText(int(text), text) if text[0] == "0" else int(text)
     return DEFAULT_PORTS.get((transport_of(uri) or "").lower(), 0)
 
 
