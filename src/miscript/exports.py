@@ -428,6 +428,8 @@ class Module:
     name: ClassVar[str] = ""
     needs: ClassVar[Sequence[str]] = ()
     """Modules that must be loaded too."""
+    early: ClassVar[bool] = False
+    """Initialised before all others, wherever it is loaded: it offers what they look for in their own `init`."""
     events: ClassVar[Sequence[str]] = ()
     """Events that this module raises."""
 

@@ -64,7 +64,7 @@ def initialise(program: Program, diagnostics: Diagnostics) -> None:
         module = catalog.modules.get(name)
         if module is not None and item.name in module.parameters:
             module.set_parameter(item.name, item.value)
-    for module in catalog:
+    for module in sorted(catalog, key=lambda module: not module.early):
         try:
             module.init()
         except ConfigurationError as error:

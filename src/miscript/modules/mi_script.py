@@ -18,7 +18,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, cast
 
 from ..errors import MIError
@@ -31,7 +30,7 @@ from ..mi.writer import dumps_text
 from ..script.access import AvpAccess
 from ..script.runtime import Pending, Run
 from ..script.signatures import Argument
-from ..trace import NOWHERE
+from ..trace import NOWHERE, Address
 from ..values import Value, plain_text
 
 log = logging.getLogger("miscript.mi_script")
@@ -111,8 +110,20 @@ class MiScript(Module):
     name = "mi_script"
 
     trace_destination = parameter("", "The `hep_id` of proto_hep that calls are traced to.")
-    trace_bwlist = parameter("", "Which commands are traced: `w: a, b` only these, `b: a, b` all but these.")
+    trace_bwlist: str | None = parameter(
+        None, "Which commands are traced: `w: a, b` only these, `b: a, b` all but these.", kinds="string"
+    )
     pretty_printing = parameter(0, "1 for results with line breaks and tabs.")
+
+    _tracing: Tracing | None = None
+
+    def init(self) -> None:
+        """Find out where calls are traced to; without a destination of that name they are not."""
+        destination = self.services.trace_destinations.get(self.trace_destination)
+        if destination is not None:
+            wanted = self.trace_bwlist
+            commands = None if wanted is None else parse_bwlist(wanted, self.services.mi)
+            self._tracing = Tracing(destination, commands)
 
     # -- the function -----------------------------------------------------------------------------------------
 
@@ -328,24 +339,15 @@ class MiScript(Module):
 
     # -- tracing ----------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _tracing(self) -> Tracing | None:
-        """Where calls are traced to; asked for when the script is compiled, when all modules are initialised."""
-        destination = self.services.trace_destinations.get(self.trace_destination)
-        if destination is None:
-            return None
-        commands = parse_bwlist(self.trace_bwlist, self.services.mi) if self.trace_bwlist else None
-        return Tracing(destination, commands)
-
     def _trace(self, run: Run, name: str, params: Params, command: Command) -> Exchange | None:
         if self._tracing is None:
             return None
-        message = run.message
+        source, destination = _ends(run.message)
         origin = Origin(
             "mi_script",
             Backend.SCRIPT,
-            getattr(message, "source", None) or NOWHERE,
-            getattr(message, "destination", None) or NOWHERE,
+            source,
+            destination,
             pretty=bool(self.pretty_printing),
             tracing=self._tracing,
         )
@@ -390,6 +392,12 @@ class Store:
         except (TypeError, ValueError):
             log.exception("an MI command answered with something that is no JSON")
             return SERVER_ERROR, "Server error"
+
+
+def _ends(message: object) -> tuple[Address, Address]:
+    """Where a message came from and arrived; the startup route's came from no port, and so from nowhere."""
+    source = getattr(message, "source", NOWHERE)
+    return (source, getattr(message, "destination", NOWHERE)) if source[1] else (NOWHERE, NOWHERE)
 
 
 def _avp(argument: Argument | None) -> Callable[[Run], list[Value]] | None:

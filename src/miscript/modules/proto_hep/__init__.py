@@ -34,6 +34,8 @@ CAPTURE_ID_BITS = 32
 class ProtoHep(Module):
     """Send traced MI commands to HEP collectors over UDP or TCP."""
 
+    early = True
+
     hep_id: list[tuple[str, str]] = parameter(
         [],
         "A collector: `[name]host:port;transport=tcp;version=3`. Given once for each; port 9060, TCP and version 3 "
