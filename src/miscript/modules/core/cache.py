@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, TypeVar
 
 from ...cachedb import Answer, CacheEngine, CacheError, engine_named
@@ -20,6 +21,7 @@ from ...mi.command import Later
 from ...mi.jsonrpc import invalid_params
 from ...script.runtime import Run
 from ...script.signatures import VariableAccess
+from ...services import Services
 from ...values import wrap
 from .part import CorePart
 
@@ -34,6 +36,10 @@ log = logging.getLogger("miscript.cache")
 
 class CoreCache(CorePart):
     """Cache functions and commands."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._fetchers: dict[str, Callable[[str], Answer[str | None]]] = {}
 
     def _cache_engine(self, system: str) -> CacheEngine:
         """The engine that the script calls `system`.  Raises CacheError when no module has it."""
@@ -57,17 +63,25 @@ class CoreCache(CorePart):
     @mi_command("fetch", "system attr", aliases=["cache_fetch"], module="cache", read_only=True)
     def mi_cache_fetch(self, system: str, attr: str) -> object:
         """tells the value of a key"""
-        engine = self.services.offers.get("cachedb:" + system)
-        if engine is None or not system or not attr:
-            _check_names(system, attr)
-            raise _refused("fetch", CacheError(f"there is no cache '{system}'"))
+        fetch = self._fetchers.get(system) if attr else None
+        if fetch is None:
+            fetch = self._fetcher(system, attr)
         try:
-            value = engine.fetch(attr)
+            value = fetch(attr)
         except CacheError as error:
             raise _refused("fetch", error) from error
         if value.__class__ is str:  # no function in between: scripts ask for this more than for all the rest
             return {"key": attr, "value": value}
-        return _answer("fetch", value, lambda found: _fetched(attr, found))
+        return _answer("fetch", value, partial(_fetched, attr))
+
+    def _fetcher(self, system: str, attr: str) -> Callable[[str], Answer[str | None]]:
+        """The `fetch` of an engine, kept for the next time.  Raises MIError."""
+        _check_names(system, attr)
+        try:
+            fetch = self._fetchers[system] = self._cache_engine(system).fetch
+        except CacheError as error:
+            raise _refused("fetch", error) from error
+        return fetch
 
     @mi_command("remove", "system attr", aliases=["cache_remove"], module="cache")
     def mi_cache_remove(self, system: str, attr: str) -> object:
