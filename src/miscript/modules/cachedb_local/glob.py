@@ -29,7 +29,7 @@ _CLASSES: Final = {
 }
 _NOTHING: Final = "(?!)"
 _class = re.compile(r"\[:([a-z]+):\]").match
-_bracket = re.compile(r"\[([!^]?)(\]?(?:\[:[a-z]+:\]|\\.|[^\]\\])*)\]", re.DOTALL).match
+_bracket = re.compile(r"\[([!^]?+)(\]?+(?:\[:[a-z]+:\]|\\.|[^\]\\])*+)\]", re.DOTALL).match
 _element = re.compile(r"\[:[a-z]+:\]|\\.|.", re.DOTALL).findall
 
 
