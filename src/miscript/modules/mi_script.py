@@ -48,6 +48,8 @@ class Refused(Exception):
     text: str
     command: Command | None = None
     """The command that was named, when only its parameters are at fault: such a call is traced."""
+    name: str = ""
+    """How it was named."""
 
 
 def split_words(text: str) -> tuple[str, Params]:
@@ -213,7 +215,7 @@ class MiScript(Module):
                 elif values is not None:
                     params = positional(values(run))
             except Refused as refused:
-                raise replace(refused, command=found) from None
+                raise replace(refused, command=found, name=name) from None
             return Call(found, name, params)
 
         if not command.is_constant or (names is None and values is None):
@@ -230,7 +232,7 @@ class MiScript(Module):
                     return Call(found, name, named(names(run), values(run)))
                 return Call(found, name, positional((names or values)(run)))  # type: ignore[misc]  # one is given
             except Refused as refused:
-                raise replace(refused, command=found) from None
+                raise replace(refused, command=found, name=name) from None
 
         return prepare_known
 
@@ -355,7 +357,7 @@ class MiScript(Module):
 
     def _trace_refused(self, run: Run, refused: Refused) -> None:
         if refused.command is not None:
-            exchange = self._trace(run, refused.command.full, None, refused.command)
+            exchange = self._trace(run, refused.name, None, refused.command)
             if exchange is not None:
                 exchange.reply(refused.text)
 
