@@ -27,6 +27,8 @@ ROUTE_TYPES: dict[str, Routes] = {
     "timer_route": Routes.TIMER,
     "event_route": Routes.EVENT,
 }
+MISNAMED_MODULES = {"mi_stream": ("mi_script", frozenset({"trace_destination", "trace_bwlist"}))}
+"""Modules that the examples of a manual call by another name, and the parameters that they set by it."""
 MAIN_ROUTE_NAMES = {"0", "no", "off", "false", "disable"}
 """The server reads these as the number 0, which is the main request route."""
 
@@ -146,7 +148,8 @@ class Checker(CallChecker):
             elif self._kind(item.value) not in known.kinds:
                 self.add(
                     "E408",
-                    f"parameter '{item.name}' of '{module.name}' takes {_wanted(known)}, not a {self._kind(item.value)}",
+                    f"parameter '{item.name}' of '{module.name}' takes {_wanted(known)}, "
+                    f"not a {self._kind(item.value)}",
                     item.value_span,
                 )
             else:
@@ -161,6 +164,9 @@ class Checker(CallChecker):
         found = [module for module in self.catalog.loaded() if pattern.match(module.name)]
         if found:
             return found
+        meant = self._misnamed(item)
+        if meant is not None:
+            return [meant]
         if re.fullmatch(r"\w+", item.modules) and item.modules in set(self.catalog.names("module")):
             self.add(
                 "E308",
@@ -177,6 +183,21 @@ class Checker(CallChecker):
                 help=near(item.modules, loaded),
             )
         return None
+
+    def _misnamed(self, item: n.ModuleParameter) -> ModuleSignature | None:
+        """The loaded module that the manual of `mi_script` calls by another name in its examples."""
+        name, parameters = MISNAMED_MODULES.get(item.modules, ("", frozenset()))
+        if item.name not in parameters:
+            return None
+        meant = next((module for module in self.catalog.loaded() if module.name == name), None)
+        if meant is not None:
+            self.add(
+                "W609",
+                f"there is no module '{item.modules}'; '{item.name}' is set for '{name}'",
+                item.modules_span,
+                help=f"write  '{name}'",
+            )
+        return meant
 
     # -- routes ---------------------------------------------------------------------------------------------
 

@@ -156,4 +156,28 @@ WARNINGS = {
         }
         """,
     ),
+    "W609": explanation(
+        "module by another name",
+        """
+        The examples of the manual of `mi_script` set its parameters with `modparam("mi_stream", …)`. There is no
+        such module, and OpenSIPS refuses to start with such a line. It is taken as it is meant, for `mi_script`;
+        write that name to be understood by both.
+        """,
+        r"""
+        loadmodule "mi_script.so"
+        modparam("mi_stream", "trace_bwlist", "b: ps, which")
+
+        route {
+            exit;
+        }
+        """,
+        r"""
+        loadmodule "mi_script.so"
+        modparam("mi_script", "trace_bwlist", "b: ps, which")
+
+        route {
+            exit;
+        }
+        """,
+    ),
 }
