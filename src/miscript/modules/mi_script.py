@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from ..errors import MIError
 from ..exports import BoundAvp, BoundText, BoundVariable, Module, bound_function, parameter
-from ..mi.command import NO_RESULT, Command
+from ..mi.command import NO_RESULT, Command, Later
 from ..mi.jsonrpc import SERVER_ERROR, Params
 from ..mi.origin import Backend, Origin, Tracing
 from ..mi.tracing import Exchange, parse_bwlist
@@ -270,11 +270,13 @@ class MiScript(Module):
             except MIError as error:
                 return store(run, -abs(error.code), error.message)
             if write is None:
-                return 1
+                return self._finish_later(run, result, store) if isinstance(result, Later) else 1
             try:
                 return 1 if write(run, dumps(result, pretty)) else NOT_WRITTEN
             except (TypeError, ValueError):
-                return store.result(run, result)
+                return (
+                    self._finish_later(run, result, store) if isinstance(result, Later) else store.result(run, result)
+                )
 
         return call
 
@@ -295,7 +297,7 @@ class MiScript(Module):
             if error.code == -32602:
                 call.command.counters.failed[-32602] = call.command.counters.failed.get(-32602, 0) + 1
             return store(run, -abs(error.code), error.message)
-        return store.result(run, result)
+        return self._finish_later(run, result, store) if isinstance(result, Later) else store.result(run, result)
 
     async def _finish_later(self, run: Run, operation: Awaitable[object], store: Store) -> int:
         try:
@@ -314,7 +316,9 @@ class MiScript(Module):
         registry = self.services.mi
         try:
             result = registry.run(registry.prepare(call.command, call.params))
-            return await cast(Awaitable[object], result) if call.command.waits else result
+            if call.command.waits or isinstance(result, Later):
+                return await cast(Awaitable[object], result)
+            return result
         except MIError as error:
             return error
 
