@@ -51,4 +51,4 @@ def _python(file: str, preprocessor: str | None, stubs: tuple[str, ...]) -> str:
     except ScriptError as error:
         click.echo(render(error.diagnostics, "full", color=sys.stderr.isatty()), err=True)
         sys.exit(1)
-    return "\n\n".join(host.script.python.values())
+    return host.script.python()

@@ -114,7 +114,8 @@ class CallChecker:
             extra = given[len(form)]
             self.add(
                 "E401",
-                f"'{name}' takes {_arguments(len(form), 'at most ' if needed < len(form) else '')}, {len(given)} are given",
+                f"'{name}' takes {_arguments(len(form), 'at most ' if needed < len(form) else '')}, "
+                f"{len(given)} are given",
                 extra.span if extra is not None else node.span,
                 help=f"it is  {_usage(name, form)}",
             )

@@ -19,7 +19,7 @@ from . import nodes as n
 from .binding import Binding
 from .posix_regex import compile_search
 from .program import Program, ResolvedCall
-from .python_ast import constant, expression, locate, name, statements
+from .python_ast import LOAD, Trees, place_of
 from .runtime import Run
 from .signatures import Argument, Implementation, Kind, Parameter
 from .source import Span
@@ -57,14 +57,15 @@ class Fast:
     bounds: Bounds
 
 
-class ExpressionCompiler:
+class ExpressionCompiler(Trees):
     """Compiles the expressions of one route."""
 
     def __init__(self, program: Program, binding: Binding, pool: Pool) -> None:
+        super().__init__()
         self.program = program
         self.binding = binding
         self.pool = pool
-        self.rc: ast.expr = expression("run.rc")
+        self.rc: ast.expr = self.expression("run.rc")
         self.waits = False
         self._temporaries = count(1)
 
@@ -78,7 +79,6 @@ class ExpressionCompiler:
         code = self._plain_variable(node)
         for step in node.transformations:
             code = self._transformed(step, code)
-        locate([code], node.span)
         return code
 
     def _plain_variable(self, node: n.Variable) -> ast.expr:
@@ -88,13 +88,13 @@ class ExpressionCompiler:
             if inline is not None:
                 return inline
         getter = self.binding.plain_access(node).get
-        return expression("GET(run)", GET=self.pool.put("get", getter))
+        return self.expression("GET(run)", GET=self.pool.put("get", getter))
 
     def _inline(self, node: n.Variable) -> ast.expr | None:
         inner = node.inner.constant if node.inner is not None else None
         match node.name:
             case "var" if inner is not None:
-                return expression("v[SLOT]", SLOT=self.binding.slot(inner))
+                return self.expression("v[SLOT]", SLOT=self.binding.slot(inner))
             case "avp" if inner is not None:
                 return self._inline_avp(inner, node.index)
             case "rc" | "retcode":
@@ -102,30 +102,32 @@ class ExpressionCompiler:
             case "param" if inner is not None and inner.isdecimal() and node.index is None and int(inner) > 0:
                 number = int(inner)
                 if number == 1:
-                    return expression("(p[0] if p else None)")
-                return expression("(p[INDEX] if len(p) >= COUNT else None)", INDEX=number - 1, COUNT=number)
+                    return self.expression("(p[0] if p else None)")
+                return self.expression("(p[INDEX] if len(p) >= COUNT else None)", INDEX=number - 1, COUNT=number)
             case "cfg_line":
-                return constant(node.span.line)
+                return self.constant(node.span.line)
             case "cfg_file":
-                return constant(node.span.file.name)
+                return self.constant(node.span.file.name)
         return None
 
     def _inline_avp(self, avp: str, index: n.Index | None) -> ast.expr | None:
         if index is None:
-            return expression("(L[-1] if (L := avps.get(NAME)) else None)", L=self.temporary(), NAME=constant(avp))
+            return self.expression(
+                "(L[-1] if (L := avps.get(NAME)) else None)", L=self.temporary(), NAME=self.constant(avp)
+            )
         if isinstance(index, int):
-            return expression("avp_at(avps.get(NAME), INDEX)", NAME=constant(avp), INDEX=index)
-        return expression("avp_text(avps.get(NAME))", NAME=constant(avp)) if index == "*" else None
+            return self.expression("avp_at(avps.get(NAME), INDEX)", NAME=self.constant(avp), INDEX=index)
+        return self.expression("avp_text(avps.get(NAME))", NAME=self.constant(avp)) if index == "*" else None
 
     def _transformed(self, step: n.Transformation, value: ast.expr) -> ast.expr:
         prepared = None
         if (step.class_name, step.name) == ("s", "eval"):
-            return expression("run.evaluate(VALUE)", VALUE=value)
+            return self.expression("run.evaluate(VALUE)", VALUE=value)
         prepared = self.binding.prepared(step)
         if prepared is not None:
-            return expression("TR(VALUE)", TR=self.pool.put("tr", prepared), VALUE=value)
+            return self.expression("TR(VALUE)", TR=self.pool.put("tr", prepared), VALUE=value)
         function = self.binding.transformation(step).function
-        call = expression("TR(VALUE)", TR=self.pool.put("tr", function), VALUE=value)
+        call = self.expression("TR(VALUE)", TR=self.pool.put("tr", function), VALUE=value)
         assert isinstance(call, ast.Call)
         kinds = self.binding.transformation(step).kinds
         for number, template in enumerate(step.arguments):
@@ -136,7 +138,7 @@ class ExpressionCompiler:
                 from .binding import constant_argument
 
                 kind = kinds[number] if number < len(kinds) else "string"
-                call.args.append(constant(constant_argument(text, kind)))
+                call.args.append(self.constant(constant_argument(text, kind)))
         return call
 
     # -- texts ----------------------------------------------------------------------------------------------
@@ -145,20 +147,20 @@ class ExpressionCompiler:
         """A text with its variables filled in."""
         text = template.constant
         if text is not None:
-            return constant(text)
+            return self.constant(text)
         values: list[ast.expr] = []
         for piece in template.pieces:
             if isinstance(piece, str):
-                values.append(ast.Constant(piece))
+                values.append(self.constant(piece))
             else:
-                values.append(ast.FormattedValue(self.text(self.variable(piece)), -1, None))
+                values.append(self.placed(ast.FormattedValue(self.text(self.variable(piece)), -1, None)))
         if len(values) == 1 and isinstance(values[0], ast.FormattedValue):
             return values[0].value
-        return ast.JoinedStr(values)
+        return self.placed(ast.JoinedStr(values))
 
     def text(self, value: ast.expr) -> ast.expr:
         """What is printed for a value."""
-        return expression("(T if (T := VALUE).__class__ is str else text_of(T))", T=self.temporary(), VALUE=value)
+        return self.expression("(T if (T := VALUE).__class__ is str else text_of(T))", T=self.temporary(), VALUE=value)
 
     def template_value(self, template: n.Template) -> ast.expr:
         """A template as a value: a variable alone keeps its kind."""
@@ -173,40 +175,39 @@ class ExpressionCompiler:
         fast = self.fast(node) if isinstance(node, n.Binary | n.Unary) else None
         general = self.general(node)
         if fast is not None and fast.guards:
-            general = expression(
-                "(FAST if GUARD else GENERAL)", FAST=self.wrapped(fast), GUARD=_all(fast.guards), GENERAL=general
+            general = self.expression(
+                "(FAST if GUARD else GENERAL)", FAST=self.wrapped(fast), GUARD=self.all_of(fast.guards), GENERAL=general
             )
         elif fast is not None:
             general = self.wrapped(fast)
-        locate([general], node.span)
         return general
 
     def general(self, node: n.Expression) -> ast.expr:
         match node:
             case n.Integer():
-                return constant(node.value)
+                return self.constant(node.value)
             case n.String():
-                return constant(node.value)
+                return self.constant(node.value)
             case n.Null():
-                return constant(None)
+                return self.constant(None)
             case n.Variable():
                 return self.variable(node)
             case n.Unary():
-                return expression("invert(VALUE)", VALUE=self.general(node.operand))
+                return self.expression("invert(VALUE)", VALUE=self.general(node.operand))
             case n.Binary():
-                return expression(
+                return self.expression(
                     "operate(OPERATOR, LEFT, RIGHT, FROM_VARIABLE)",
-                    OPERATOR=constant(node.operator),
+                    OPERATOR=self.constant(node.operator),
                     LEFT=self.general(node.left),
                     RIGHT=self.general(node.right),
-                    FROM_VARIABLE=constant(isinstance(node.right, n.Variable)),
+                    FROM_VARIABLE=self.constant(isinstance(node.right, n.Variable)),
                 )
             case n.Comparison() | n.Not() | n.Logic():
-                return expression("truth_number(TRUTH)", TRUTH=self.condition(node))
+                return self.expression("truth_number(TRUTH)", TRUTH=self.condition(node))
             case n.Call() | n.RouteCall():
                 return self.code(node)
             case n.Network():
-                return constant(node.text)
+                return self.constant(node.text)
 
     def can_fail(self, node: n.Expression) -> bool:
         """Whether the general form of `node` can be FAILED."""
@@ -224,14 +225,14 @@ class ExpressionCompiler:
         """Plain arithmetic for `node`, or None when there is none."""
         match node:
             case n.Integer():
-                return Fast((), constant(node.value), (node.value, node.value))
+                return Fast((), self.constant(node.value), (node.value, node.value))
             case n.Variable() if self.is_plain(node) and self._plain_inline(node):
                 t = self.temporary()
-                guard = expression("(T := VALUE).__class__ is int", T=t, VALUE=self.variable(node))
-                return Fast((guard,), name(t), FULL)
+                guard = self.expression("(T := VALUE).__class__ is int", T=t, VALUE=self.variable(node))
+                return Fast((guard,), self.name(t), FULL)
             case n.Unary():
                 inner = self.fast(node.operand)
-                return inner and Fast(inner.guards, expression("~A", A=self.wrapped(inner)), FULL)
+                return inner and Fast(inner.guards, self.expression("~A", A=self.wrapped(inner)), FULL)
             case n.Binary():
                 left, right = self.fast(node.left), self.fast(node.right)
                 return self._operation(node.operator, left, right) if left and right else None
@@ -258,14 +259,16 @@ class ExpressionCompiler:
                 edges = (a * c, a * d, b * c, b * d)
                 return self._ring("A * B", guards, left, right, (min(edges), max(edges)))
             case "&" | "|" | "^":
-                return Fast(guards, _binary(operator, self.wrapped(left), self.wrapped(right)), FULL)
+                return Fast(
+                    guards, self.expression(f"A {operator} B", A=self.wrapped(left), B=self.wrapped(right)), FULL
+                )
             case "/" | "%":
                 return self._division(operator, guards, left, right)
             case "<<" | ">>" if isinstance(right.code, ast.Constant) and c == d:
                 places = c & 31
                 if operator == ">>":
-                    return Fast(guards, expression("A >> B", A=self.wrapped(left), B=places), FULL)
-                return Fast(guards, expression("A << B", A=self.wrapped(left), B=places), (-WIDE, WIDE))
+                    return Fast(guards, self.expression("A >> B", A=self.wrapped(left), B=places), FULL)
+                return Fast(guards, self.expression("A << B", A=self.wrapped(left), B=places), (-WIDE, WIDE))
         return None
 
     def _ring(self, text: str, guards: tuple[ast.expr, ...], left: Fast, right: Fast, bounds: Bounds) -> Fast:
@@ -276,7 +279,7 @@ class ExpressionCompiler:
                 Fast((), self.wrapped(right), FULL),
                 (-WIDE, WIDE),
             )
-        return Fast(guards, expression(text, A=left.code, B=right.code), bounds)
+        return Fast(guards, self.expression(text, A=left.code, B=right.code), bounds)
 
     def _division(self, operator: str, guards: tuple[ast.expr, ...], left: Fast, right: Fast) -> Fast:
         divisor = right.bounds[0]
@@ -286,15 +289,15 @@ class ExpressionCompiler:
                 "/": "(T // B if (T := A) >= 0 else -(-T // B))",
                 "%": "(T % B if (T := A) >= 0 else -(-T % B))",
             }[operator]
-            return Fast(guards, expression(text, T=t, A=dividend, B=divisor), FULL)
+            return Fast(guards, self.expression(text, T=t, A=dividend, B=divisor), FULL)
         function = {"/": "divide", "%": "modulo"}[operator]
-        return Fast(guards, expression("F(A, B)", F=function, A=dividend, B=self.wrapped(right)), FULL)
+        return Fast(guards, self.expression("F(A, B)", F=function, A=dividend, B=self.wrapped(right)), FULL)
 
     def wrapped(self, fast: Fast) -> ast.expr:
         """The code of the fast form as a 32-bit integer."""
         if fast.bounds[0] >= INT_MIN and fast.bounds[1] <= INT_MAX:
             return fast.code
-        return expression(
+        return self.expression(
             f"(T if {INT_MIN} <= (T := CODE) <= {INT_MAX} else wrap(T))", T=self.temporary(), CODE=fast.code
         )
 
@@ -302,8 +305,9 @@ class ExpressionCompiler:
 
     def condition(self, node: n.Condition) -> ast.expr:
         """True, False or None (error)."""
+        outer, self.place = self.place, place_of(node.span)
         code = self._condition(node)
-        locate([code], node.span)
+        self.place = outer
         return code
 
     def _condition(self, node: n.Condition) -> ast.expr:
@@ -313,27 +317,27 @@ class ExpressionCompiler:
             case n.Not():
                 inner = self.condition(node.operand)
                 if not self.can_err(node.operand):
-                    return expression("not A", A=inner)
-                return expression("(None if (T := A) is None else not T)", T=self.temporary(), A=inner)
+                    return self.expression("not A", A=inner)
+                return self.expression("(None if (T := A) is None else not T)", T=self.temporary(), A=inner)
             case n.Logic(operator="and"):
-                return expression("A and B", A=self.condition(node.left), B=self.condition(node.right))
+                return self.expression("A and B", A=self.condition(node.left), B=self.condition(node.right))
             case n.Logic():
                 left, right = self.condition(node.left), self.condition(node.right)
                 if not self.can_err(node.left):
-                    return expression("A or B", A=left, B=right)
-                return expression("(T if (T := A) or T is None else B)", T=self.temporary(), A=left, B=right)
+                    return self.expression("A or B", A=left, B=right)
+                return self.expression("(T if (T := A) or T is None else B)", T=self.temporary(), A=left, B=right)
             case n.Bracketed():
-                return expression("expression_truth(A)", A=self.value(node.expression))
+                return self.expression("expression_truth(A)", A=self.value(node.expression))
             case n.Assignment():
                 return self.assignment(node)
             case n.Call() | n.RouteCall():
-                return expression("CODE > 0", CODE=self.code(node))
+                return self.expression("CODE > 0", CODE=self.code(node))
             case n.Integer():
-                return constant(node.value != 0)
+                return self.constant(node.value != 0)
             case n.Variable():
-                return expression("bool(A)", A=self.variable(node))
+                return self.expression("bool(A)", A=self.variable(node))
             case _:
-                return expression("expression_truth(A)", A=self.value(node))
+                return self.expression("expression_truth(A)", A=self.value(node))
 
     def can_err(self, node: n.Condition) -> bool:
         """Whether a condition can be None, the error."""
@@ -354,48 +358,48 @@ class ExpressionCompiler:
                 return self._match(node.left, right, operator == "=~")
             case ("==" | "!=") as operator, n.Null():
                 text = "A is None" if operator == "==" else "A is not None"
-                return expression(text, A=self.value(node.left))
+                return self.expression(text, A=self.value(node.left))
             case ("==" | "!=") as operator, n.Network() as right:
                 network = ipaddress.ip_network(right.text, strict=False)
-                return expression(
+                return self.expression(
                     "in_network(A, NET, WANTED)",
                     A=self.value(node.left),
                     NET=self.pool.put("net", network),
-                    WANTED=constant(operator == "=="),
+                    WANTED=self.constant(operator == "=="),
                 )
         return self._order(node)
 
     def _order(self, node: n.Comparison) -> ast.expr:
-        general = expression(
+        general = self.expression(
             "compare(OPERATOR, A, B, CONSTANT)",
-            OPERATOR=constant(node.operator),
+            OPERATOR=self.constant(node.operator),
             A=self.general(node.left),
             B=self.general(node.right),
-            CONSTANT=constant(isinstance(node.right, n.Integer)),
+            CONSTANT=self.constant(isinstance(node.right, n.Integer)),
         )
         left, right = self.fast(node.left), self.fast(node.right)
         if left is None or right is None or not (left.guards or right.guards):
             return general
-        plain = expression(f"A {node.operator} B", A=self.wrapped(left), B=self.wrapped(right))
-        return expression(
-            "(FAST if GUARD else GENERAL)", FAST=plain, GUARD=_all(left.guards + right.guards), GENERAL=general
+        plain = self.expression(f"A {node.operator} B", A=self.wrapped(left), B=self.wrapped(right))
+        return self.expression(
+            "(FAST if GUARD else GENERAL)", FAST=plain, GUARD=self.all_of(left.guards + right.guards), GENERAL=general
         )
 
     def _match(self, left: n.Expression, right: n.Expression, wanted: bool) -> ast.expr:
         if not isinstance(right, n.String):
-            return expression(
+            return self.expression(
                 "matches_dynamic(A, B, WANTED)",
                 A=self.value(left),
                 B=self.value(right),
-                WANTED=constant(wanted),
+                WANTED=self.constant(wanted),
             )
         search = self.pool.put("search", compile_search(right.value))
-        return expression(
+        return self.expression(
             f"({'' if wanted else 'not '}SEARCH(T) if (T := A).__class__ is str else matches(T, SEARCH, WANTED))",
             T=self.temporary(),
             A=self.value(left),
             SEARCH=search,
-            WANTED=constant(wanted),
+            WANTED=self.constant(wanted),
         )
 
     # -- assignments inside conditions ----------------------------------------------------------------------
@@ -405,12 +409,12 @@ class ExpressionCompiler:
         access = self.binding.access(node.target)
         value = self.assigned_value(node)
         setter = self.pool.put("set", access.set)
-        return expression(
+        return self.expression(
             "(T := VALUE) is not FAILED and SET(run, stored(T), OPERATOR)",
             T=self.temporary(),
             VALUE=value,
             SET=setter,
-            OPERATOR=constant(":=" if node.operator == ":=" else "="),
+            OPERATOR=self.constant(":=" if node.operator == ":=" else "="),
         )
 
     def assigned_value(self, node: n.Assignment) -> ast.expr:
@@ -418,9 +422,9 @@ class ExpressionCompiler:
         value = self.value(node.value)
         if node.operator in ("=", ":="):
             return value
-        return expression(
+        return self.expression(
             "compound(OPERATOR, LEFT, RIGHT)",
-            OPERATOR=constant(node.operator[:-1]),
+            OPERATOR=self.constant(node.operator[:-1]),
             LEFT=self.variable(node.target),
             RIGHT=value,
         )
@@ -430,26 +434,27 @@ class ExpressionCompiler:
     def code(self, node: n.Call | n.RouteCall) -> ast.expr:
         """The return code of a call inside an expression; a code of 0 ends the script."""
         call = self.call(node) if isinstance(node, n.Call) else self.route_call(node)
-        return expression("((rc := CALL) or run.stop())", CALL=call)
+        return self.expression("((rc := CALL) or run.stop())", CALL=call)
 
     def call(self, node: n.Call) -> ast.expr:
         """A call of a module's function, awaited where it can wait."""
         resolved = self.program.call(node)
         implementation = resolved.function.implementation
         assert implementation is not None, "the checker refuses to run what is not available"
+        outer, self.place = self.place, place_of(node.span)
         call = self.started(node, resolved, implementation)
-        locate([call], node.span)
+        self.place = outer
         if not implementation.waits:
             return call
-        return expression("(T if (T := CALL).__class__ is int else await T)", T=self.temporary(), CALL=call)
+        return self.expression("(T if (T := CALL).__class__ is int else await T)", T=self.temporary(), CALL=call)
 
     def started(self, node: n.Call, resolved: ResolvedCall, implementation: Implementation) -> ast.expr:
         """The call itself, not awaited."""
         if implementation.bind is not None:
             arguments = [self.argument(given, parameter) for given, parameter in _pairs(node, resolved)]
             bound = implementation.bind(*arguments)
-            return expression("CALL(run)", CALL=self.pool.put(f"call_{node.name}", bound))
-        call = expression("CALL(run)", CALL=self.pool.put(f"call_{node.name}", implementation.call))
+            return self.expression("CALL(run)", CALL=self.pool.put(f"call_{node.name}", bound))
+        call = self.expression("CALL(run)", CALL=self.pool.put(f"call_{node.name}", implementation.call))
         assert isinstance(call, ast.Call)
         for given, parameter in _pairs(node, resolved):
             if given is None:
@@ -461,7 +466,7 @@ class ExpressionCompiler:
         return call
 
     def _left_out(self, resolved: ResolvedCall, parameter: Parameter) -> ast.expr:
-        return _LeftOut(self._default(resolved, parameter))
+        return self.placed(_LeftOut(self._default(resolved, parameter)))
 
     def _default(self, resolved: ResolvedCall, parameter: Parameter) -> Value:
         import inspect
@@ -475,19 +480,19 @@ class ExpressionCompiler:
         """An argument as the function gets it."""
         match parameter.kind, given:
             case Kind.VARIABLE, n.Variable():
-                return name(self.pool.put("variable", self.binding.access(given)))
+                return self.name(self.pool.put("variable", self.binding.access(given)))
             case Kind.STRING, n.String():
-                return constant(given.value) if parameter.literal else self.template(self.program.template(given))
+                return self.constant(given.value) if parameter.literal else self.template(self.program.template(given))
             case Kind.STRING, _:
-                return expression(
+                return self.expression(
                     "(T if (T := A).__class__ is str else text_argument(T))",
                     T=self.temporary(),
                     A=self.value(given),
                 )
             case Kind.INTEGER, n.Integer():
-                return constant(given.value)
+                return self.constant(given.value)
             case Kind.INTEGER, _:
-                return expression(
+                return self.expression(
                     "(T if (T := A).__class__ is int else number_argument(T))",
                     T=self.temporary(),
                     A=self.value(given),
@@ -495,9 +500,9 @@ class ExpressionCompiler:
             case Kind.REGEX, n.String():
                 from .posix_regex import compile_pattern
 
-                return name(self.pool.put("pattern", compile_pattern(given.value, True)))
+                return self.name(self.pool.put("pattern", compile_pattern(given.value, True)))
             case _:
-                return expression("pattern_argument(A)", A=self.value(given))
+                return self.expression("pattern_argument(A)", A=self.value(given))
 
     def argument(self, given: n.Expression | None, parameter: Parameter) -> Argument | None:
         """An argument as a function with a `bind` step sees it."""
@@ -521,29 +526,31 @@ class ExpressionCompiler:
             case _:
                 return Argument(self._as_function(self.value(given), given.span))
 
+    def all_of(self, guards: tuple[ast.expr, ...]) -> ast.expr:
+        return guards[0] if len(guards) == 1 else self.placed(ast.BoolOp(ast.And(), list(guards)))
+
     def _as_function(self, code: ast.expr, span: Span) -> Callable[[Run], Value]:
         """`code` as a function of the run, compiled now: the texts of `xlog` and `mi()` are filled in by it."""
         used = {node.id for node in ast.walk(code) if isinstance(node, ast.Name)}
-        body = [s for key, text in TEXT_LOCALS.items() if key in used for s in statements(text)]
-        arguments = ast.arguments([], [ast.arg("run")], None, [], [], None, [])
-        function = ast.FunctionDef("text", arguments, [*body, ast.Return(code)], [], None, None)
-        if "type_params" in ast.FunctionDef._fields:
-            vars(function)["type_params"] = []  # Python 3.12 and newer want it
-        locate([function], span)
-        module = ast.fix_missing_locations(ast.Module([function], []))
+        outer, self.place = self.place, place_of(span)
+        body = [s for key, text in TEXT_LOCALS.items() if key in used for s in self.statements(text)]
+        function = self.function("text", ["run"], [*body, *self.statements("return CODE", CODE=code)], waits=False)
+        self.place = outer
         space: dict[str, object] = {}
-        exec(compile(module, span.file.name, "exec"), self.pool.objects, space)
+        exec(compile(ast.Module([function], []), span.file.name, "exec"), self.pool.objects, space)
         return cast(Callable[[Run], Value], space["text"])
 
     # -- route calls ----------------------------------------------------------------------------------------
 
     def route_call(self, node: n.RouteCall) -> ast.expr:
         """A call of a route, awaited; routes never return 0."""
-        given = ast.Tuple([constant(None) if a is None else self.value(a) for a in node.arguments], ast.Load())
+        given = self.placed(
+            ast.Tuple([self.constant(None) if a is None else self.value(a) for a in node.arguments], LOAD)
+        )
         target = self.route_name(node.name)
         if isinstance(target, str):
-            return expression("await ROUTE(run, GIVEN)", ROUTE=target, GIVEN=given)
-        return expression(
+            return self.expression("await ROUTE(run, GIVEN)", ROUTE=target, GIVEN=given)
+        return self.expression(
             "(-1 if (T := await call_named(run, TARGET, GIVEN)) is None else T)",
             T=self.temporary(),
             TARGET=target,
@@ -569,14 +576,6 @@ class _LeftOut(ast.Constant):
 def _pairs(node: n.Call, resolved: ResolvedCall) -> list[tuple[n.Expression | None, Parameter]]:
     given = list(node.arguments) + [None] * (len(resolved.form) - len(node.arguments))
     return list(zip(given, resolved.form, strict=True))
-
-
-def _all(guards: tuple[ast.expr, ...]) -> ast.expr:
-    return guards[0] if len(guards) == 1 else ast.BoolOp(ast.And(), list(guards))
-
-
-def _binary(operator: str, left: ast.expr, right: ast.expr) -> ast.expr:
-    return expression(f"A {operator} B", A=left, B=right)
 
 
 def python_name(kind: str, route: str) -> str:

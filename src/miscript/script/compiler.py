@@ -29,7 +29,7 @@ from .binding import Binding, CannotBind
 from .compile_expressions import ExpressionCompiler, Pool, python_name
 from .diagnostics import Diagnostics
 from .program import Program
-from .python_ast import constant, expression, locate, name, statements
+from .python_ast import LOAD, place_of
 from .runtime import MAX_TEXT, RouteInfo, Run, Script, Symbols, log
 from .source import SourceFile, Span
 from .variables import parse_template
@@ -63,8 +63,7 @@ def compile_program(program: Program, symbols: Symbols, *, budget: bool = False)
     for route in program.routes:
         compiled = RouteCompiler(program, binding, pool, budget).route(route)
         module = ast.Module([compiled], [])
-        ast.fix_missing_locations(module)
-        script.python[route.kind, route.name] = ast.unparse(module)
+        script.trees[route.kind, route.name] = module
         exec(compile(module, route.span.file.name, "exec"), pool.objects)
         script.routes[route.kind, route.name] = pool.objects[compiled.name]  # type: ignore[assignment]
         if route.interval is not None:
@@ -122,10 +121,10 @@ class RouteCompiler(ExpressionCompiler):
         self.max_while_loops = limit if isinstance(limit, int) else 10000
 
     def route(self, node: n.Route) -> ast.AsyncFunctionDef:
+        self.place = place_of(node.head)
         body = self.block(node.body)
-        body += statements("frames.pop(); run.returned = ()\nreturn run.rc or 1")
         used = {x.id for s in body for x in ast.walk(s) if isinstance(x, ast.Name)}
-        head = statements(
+        head = self.statements(
             """
             frames = run.frames
             if len(frames) >= MAX_ROUTE_DEPTH:
@@ -135,16 +134,12 @@ class RouteCompiler(ExpressionCompiler):
             INFO=self.pool.put("info", RouteInfo(node.kind, node.name)),
         )
         if self.budget:
-            head += statements("run.step()")
-        head += [s for key, text in _LOCALS.items() if key in used for s in statements(text)]
-        locate(head, node.head)
-        locate(body, node.body.span.end)
-        arguments = ast.arguments([], [ast.arg("run"), ast.arg("p")], None, [], [], None, [])
-        function = ast.AsyncFunctionDef(python_name(node.kind, node.name), arguments, [*head, *body], [], None, None)
-        if "type_params" in ast.AsyncFunctionDef._fields:
-            vars(function)["type_params"] = []  # Python 3.12 and newer want it
-        locate([function], node.head)
-        return function
+            head += self.statements("run.step()")
+        head += [s for key, text in _LOCALS.items() if key in used for s in self.statements(text)]
+        end = self.statements("frames.pop(); run.returned = ()\nreturn run.rc or 1")
+        made = self.function(python_name(node.kind, node.name), ["run", "p"], [*head, *body, *end], waits=True)
+        assert isinstance(made, ast.AsyncFunctionDef)
+        return made
 
     # -- statements -----------------------------------------------------------------------------------------
 
@@ -156,14 +151,15 @@ class RouteCompiler(ExpressionCompiler):
         body = self.block(node)
         last = _last(node)
         if last is None:
-            return [*body, *statements("run.rc = EMPTY", EMPTY=empty)]
+            return [*body, *self.statements("run.rc = EMPTY", EMPTY=empty)]
         if isinstance(last, n.If):
-            body += statements("if not run.rc:\n    run.rc = 1")
+            body += self.statements("if not run.rc:\n    run.rc = 1")
         return body
 
     def statement(self, node: n.Statement) -> list[ast.stmt]:
+        outer, self.place = self.place, place_of(node.span)
         made = self._statement(node)
-        locate(made, node.span)
+        self.place = outer
         return made
 
     def _statement(self, node: n.Statement) -> list[ast.stmt]:
@@ -185,13 +181,13 @@ class RouteCompiler(ExpressionCompiler):
             case n.Switch():
                 return self.switch(node)
             case n.Break():
-                return statements("run.rc = -5\nbreak")
+                return self.statements("run.rc = -5\nbreak")
             case n.Return():
                 return self.return_(node)
             case n.Exit():
-                return statements("run.stop()")
+                return self.statements("run.stop()")
             case n.Drop():
-                return statements("run.drop()")
+                return self.statements("run.drop()")
             case n.Assert():
                 return self.assertion(node)
             case n.Async():
@@ -204,11 +200,13 @@ class RouteCompiler(ExpressionCompiler):
     def call_statement(self, node: n.Call | n.RouteCall) -> list[ast.stmt]:
         if isinstance(node, n.RouteCall):
             if isinstance(self.route_name(node.name), str):
-                return statements("run.rc = CALL", CALL=self.route_call(node))
+                return self.statements("run.rc = CALL", CALL=self.route_call(node))
             call = self.route_call(node)  # an unknown name leaves $rc as it was
             assert isinstance(call, ast.IfExp) and isinstance(call.test, ast.Compare)
-            return statements("if (T := CALL) is not None:\n    run.rc = T", T=self.temporary(), CALL=_awaited(call))
-        return statements(
+            return self.statements(
+                "if (T := CALL) is not None:\n    run.rc = T", T=self.temporary(), CALL=_awaited(call)
+            )
+        return self.statements(
             """
             try:
                 r = CALL
@@ -226,7 +224,7 @@ class RouteCompiler(ExpressionCompiler):
     def assign(self, node: n.Assignment) -> list[ast.stmt]:
         if _has_call(node.value):
             body = self._assign(node, self.assigned_value(node), can_fail=True)
-            return self._guarded(body, statements("run.rc = run.failed(error)"))
+            return self._guarded(body, self.statements("run.rc = run.failed(error)"))
         if node.operator not in ("=", ":="):
             return self._assign_compound(node)
         fast = self.fast(node.value) if isinstance(node.value, n.Binary | n.Unary) else None
@@ -246,10 +244,9 @@ class RouteCompiler(ExpressionCompiler):
     ) -> list[ast.stmt]:
         if not guards:
             return self._assign(node, fast, can_fail=False)
-        test = guards[0] if len(guards) == 1 else ast.BoolOp(ast.And(), list(guards))
-        return statements(
+        return self.statements(
             "if TEST:\n    FAST\nelse:\n    GENERAL",
-            TEST=test,
+            TEST=self.all_of(guards),
             FAST=self._assign(node, fast, can_fail=False),
             GENERAL=general,
         )
@@ -258,11 +255,11 @@ class RouteCompiler(ExpressionCompiler):
         """Put `value` into the target and set `$rc`."""
         if can_fail:
             t = self.temporary()
-            return statements(
+            return self.statements(
                 "if (T := VALUE) is FAILED:\n    run.rc = -1\nelse:\n    STORE",
                 T=t,
                 VALUE=value,
-                STORE=self._store(node, name(t)),
+                STORE=self._store(node, self.name(t)),
             )
         return self._store(node, value)
 
@@ -270,24 +267,24 @@ class RouteCompiler(ExpressionCompiler):
         target, operator = node.target, ":=" if node.operator == ":=" else "="
         inner = target.inner.constant if target.inner is not None else None
         if not self.is_plain(node.value):
-            value = expression("stored(VALUE)", VALUE=value)
+            value = self.expression("stored(VALUE)", VALUE=value)
         if target.name == "var" and inner is not None:
-            return statements("v[SLOT] = VALUE\nrun.rc = 1", SLOT=self.binding.slot(inner), VALUE=value)
+            return self.statements("v[SLOT] = VALUE\nrun.rc = 1", SLOT=self.binding.slot(inner), VALUE=value)
         if target.name == "avp" and inner is not None and target.index is None:
             return self._store_avp(inner, operator, value, may_be_null=not _never_null(node.value))
         setter = self.pool.put("set", self.binding.access(target).set)
-        return statements(
-            "run.rc = 1 if SET(run, VALUE, OPERATOR) else -1", SET=setter, VALUE=value, OPERATOR=constant(operator)
+        return self.statements(
+            "run.rc = 1 if SET(run, VALUE, OPERATOR) else -1", SET=setter, VALUE=value, OPERATOR=self.constant(operator)
         )
 
     def _store_avp(self, avp: str, operator: str, value: ast.expr, may_be_null: bool) -> list[ast.stmt]:
         if operator == ":=":
             if isinstance(value, ast.Constant) and value.value is None:
-                return statements("avps.pop(NAME, None)\nrun.rc = 1", NAME=constant(avp))
+                return self.statements("avps.pop(NAME, None)\nrun.rc = 1", NAME=self.constant(avp))
             if not may_be_null:
-                return statements("avps[NAME] = [VALUE]\nrun.rc = 1", NAME=constant(avp), VALUE=value)
+                return self.statements("avps[NAME] = [VALUE]\nrun.rc = 1", NAME=self.constant(avp), VALUE=value)
         elif not may_be_null:
-            return statements(
+            return self.statements(
                 """
                 if (L := avps.get(NAME)) is None:
                     avps[NAME] = [VALUE]
@@ -296,13 +293,13 @@ class RouteCompiler(ExpressionCompiler):
                 run.rc = 1
                 """,
                 L=self.temporary(),
-                NAME=constant(avp),
+                NAME=self.constant(avp),
                 VALUE=value,
             )
-        return statements(
+        return self.statements(
             "run.rc = 1 if avp_assign(avps, NAME, None, OPERATOR, VALUE) else -1",
-            NAME=constant(avp),
-            OPERATOR=constant(operator),
+            NAME=self.constant(avp),
+            OPERATOR=self.constant(operator),
             VALUE=value,
         )
 
@@ -312,30 +309,29 @@ class RouteCompiler(ExpressionCompiler):
         """A condition: what comes before it, its code, and what comes first in each branch."""
         if not _has_call(node):
             return [], self.condition(node), []
-        outer, self.rc = self.rc, name("rc")
+        outer, self.rc = self.rc, self.name("rc")
         c = self.temporary()
-        before = statements("rc = left = run.rc") + self._guarded(
-            statements("C = CONDITION", C=c, CONDITION=self.condition(node)),
-            statements("C = None\nrc = run.failed(error)", C=c),
+        before = self.statements("rc = left = run.rc") + self._guarded(
+            self.statements("C = CONDITION", C=c, CONDITION=self.condition(node)),
+            self.statements("C = None\nrc = run.failed(error)", C=c),
         )
         self.rc = outer
-        return before, name(c), statements("run.rc = rc")
+        return before, self.name(c), self.statements("run.rc = rc")
 
     def _guarded(self, body: list[ast.stmt], failed: list[ast.stmt]) -> list[ast.stmt]:
-        return statements("try:\n    BODY\nexcept Exception as error:\n    FAILING", BODY=body, FAILING=failed)
+        return self.statements("try:\n    BODY\nexcept Exception as error:\n    FAILING", BODY=body, FAILING=failed)
 
     def if_(self, node: n.If) -> list[ast.stmt]:
         before, test, first = self.tested(node.condition)
-        locate(before, node.condition.span)
-        untaken = statements("run.rc = 0")
+        untaken = self.statements("run.rc = 0")
         if self.can_err(node.condition):
             result = self.temporary()
-            test = expression("(C := TEST)", C=result, TEST=test)
-            untaken = statements("run.rc = 0 if C is not None else -1", C=result)
+            test = self.expression("(C := TEST)", C=result, TEST=test)
+            untaken = self.statements("run.rc = 0 if C is not None else -1", C=result)
         otherwise = untaken
         if node.otherwise is not None:
             otherwise = untaken if _last(node.otherwise) is None else self.inner_block(node.otherwise, 0)
-        return before + statements(
+        return before + self.statements(
             "if TEST:\n    FIRST\n    THEN\nelse:\n    FIRST\n    OTHERWISE",
             TEST=test,
             FIRST=first,
@@ -346,7 +342,7 @@ class RouteCompiler(ExpressionCompiler):
     def while_(self, node: n.While) -> list[ast.stmt]:
         before, test, first = self.tested(node.condition)
         turn = self.temporary()
-        return statements(
+        return self.statements(
             """
             for TURN in range(LIMIT):
                 BEFORE
@@ -372,19 +368,18 @@ class RouteCompiler(ExpressionCompiler):
             MASK=PAUSE_MASK,
         )
 
-    @staticmethod
-    def _loop_ended(turn: str, calls: bool) -> list[ast.stmt]:
+    def _loop_ended(self, turn: str, calls: bool) -> list[ast.stmt]:
         """`$rc` behind a loop is what its last turn left, or 1 without any; calls in the condition do not count."""
         if calls:
-            return statements("run.rc = left if TURN else 1", TURN=turn)
-        return statements("if not TURN:\n    run.rc = 1", TURN=turn)
+            return self.statements("run.rc = left if TURN else 1", TURN=turn)
+        return self.statements("if not TURN:\n    run.rc = 1", TURN=turn)
 
     def _step(self) -> list[ast.stmt]:
-        return statements("run.step()") if self.budget else []
+        return self.statements("run.step()") if self.budget else []
 
     def for_(self, node: n.For) -> list[ast.stmt]:
         item, turn = self.temporary(), self.temporary()
-        return statements(
+        return self.statements(
             """
             TURN = 0
             for ITEM in SEQUENCE:
@@ -409,17 +404,17 @@ class RouteCompiler(ExpressionCompiler):
     def _sequence(self, node: n.Variable) -> ast.expr:
         inner = node.inner.constant if node.inner is not None else None
         if node.name == "avp" and inner is not None and node.index == "*" and not node.transformations:
-            return expression("AvpWalk(avps, NAME)", NAME=constant(inner))
-        return expression("walk(run, ACCESS)", ACCESS=self.pool.put("variable", self.binding.access(node)))
+            return self.expression("AvpWalk(avps, NAME)", NAME=self.constant(inner))
+        return self.expression("walk(run, ACCESS)", ACCESS=self.pool.put("variable", self.binding.access(node)))
 
     def _iterator(self, node: n.Variable, item: str) -> list[ast.stmt]:
         inner = node.inner.constant if node.inner is not None else None
         if node.name == "var" and inner is not None:
-            return statements("v[SLOT] = ITEM", SLOT=self.binding.slot(inner), ITEM=item)
+            return self.statements("v[SLOT] = ITEM", SLOT=self.binding.slot(inner), ITEM=item)
         operator = "=" if node.name == "avp" else ":="
         setter = self.pool.put("set", self.binding.access(node).set)
-        return statements(
-            "if not SET(run, ITEM, OPERATOR):\n    break", SET=setter, ITEM=item, OPERATOR=constant(operator)
+        return self.statements(
+            "if not SET(run, ITEM, OPERATOR):\n    break", SET=setter, ITEM=item, OPERATOR=self.constant(operator)
         )
 
     def switch(self, node: n.Switch) -> list[ast.stmt]:
@@ -439,11 +434,10 @@ class RouteCompiler(ExpressionCompiler):
         for number, case in enumerate(node.cases):
             inner = self.block(case.body)
             if isinstance(_last(case.body), n.If):
-                inner += statements("if not run.rc:\n    run.rc = 1")
+                inner += self.statements("if not run.rc:\n    run.rc = 1")
             if inner:
-                locate(inner, case.span)
-                body += statements("if CHOSEN <= NUMBER:\n    BODY", CHOSEN=chosen, NUMBER=number, BODY=inner)
-        return statements(
+                body += self.statements("if CHOSEN <= NUMBER:\n    BODY", CHOSEN=chosen, NUMBER=number, BODY=inner)
+        return self.statements(
             "CHOSEN = case_of(SUBJECT, NUMBERS, TEXTS, DEFAULT)\nrun.rc = 1\nwhile True:\n    BODY\n    break",
             CHOSEN=chosen,
             SUBJECT=self.variable(node.subject),
@@ -454,30 +448,30 @@ class RouteCompiler(ExpressionCompiler):
         )
 
     def return_(self, node: n.Return) -> list[ast.stmt]:
-        given = ast.Tuple([constant(None) if v is None else self.value(v) for v in node.values], ast.Load())
+        given = self.placed(ast.Tuple([self.constant(None) if v is None else self.value(v) for v in node.values], LOAD))
         before: list[ast.stmt] = []
         match node.code:
             case None:
-                code = constant(1)
+                code = self.constant(1)
             case n.Integer(value=0):
-                return statements("run.stop()")
+                return self.statements("run.stop()")
             case n.Integer():
-                code = constant(node.code.value)
+                code = self.constant(node.code.value)
             case n.Variable():
-                code = name(self.temporary())
-                before = statements(
+                code = self.name(self.temporary())
+                before = self.statements(
                     "if not (CODE := return_code(VALUE)):\n    run.stop()",
                     CODE=code.id if isinstance(code, ast.Name) else "",
                     VALUE=self.variable(node.code),
                 )
-        return before + statements("run.returned = VALUES\nframes.pop()\nreturn CODE", VALUES=given, CODE=code)
+        return before + self.statements("run.returned = VALUES\nframes.pop()\nreturn CODE", VALUES=given, CODE=code)
 
     def assertion(self, node: n.Assert) -> list[ast.stmt]:
         if not self.asserts:
-            return statements("run.rc = 1")
+            return self.statements("run.rc = 1")
         before, test, first = self.tested(node.condition)
-        text = constant("") if node.text is None else constant(node.text.value)
-        return before + statements(
+        text = self.constant("") if node.text is None else self.constant(node.text.value)
+        return before + self.statements(
             "FIRST\nif not TEST:\n    assertion_failed(run, TEXT)\nrun.rc = 1", FIRST=first, TEST=test, TEXT=text
         )
 
@@ -490,19 +484,21 @@ class RouteCompiler(ExpressionCompiler):
         assert implementation is not None, "the checker refuses to run what is not available"
         call = self.started(node, resolved, implementation)
         return self._guarded(
-            statements("T = pending_of(CALL)", T=t, CALL=call), statements("T = run.undelivered(error)", T=t)
+            self.statements("T = pending_of(CALL)", T=t, CALL=call), self.statements("T = run.undelivered(error)", T=t)
         )
 
     def resume(self, node: n.String | n.Variable) -> ast.expr:
         target = self.route_name(node)
-        return name(target) if isinstance(target, str) else expression("resume_route(run, T)", T=target)
+        return self.name(target) if isinstance(target, str) else self.expression("resume_route(run, T)", T=target)
 
     def async_(self, node: n.Async) -> list[ast.stmt]:
         t = self.temporary()
         timeout = (
-            constant(None) if node.timeout is None else expression("number_argument(A)", A=self.value(node.timeout))
+            self.constant(None)
+            if node.timeout is None
+            else self.expression("number_argument(A)", A=self.value(node.timeout))
         )
-        return self.pending(node.call, t) + statements(
+        return self.pending(node.call, t) + self.statements(
             "run.suspend(T, RESUME, TIMEOUT)", T=t, RESUME=self.resume(node.resume), TIMEOUT=timeout
         )
 
@@ -510,15 +506,15 @@ class RouteCompiler(ExpressionCompiler):
         t = self.temporary()
         match node.text:
             case None:
-                text = constant(None)
+                text = self.constant(None)
             case n.String():
                 text = self.template(self.program.template(node.text))
             case n.Variable():
                 text = self.variable(node.text)
-        return self.pending(node.call, t) + statements(
+        return self.pending(node.call, t) + self.statements(
             "run.launch(T, RESUME, TEXT)\nrun.rc = 1",
             T=t,
-            RESUME=constant(None) if node.resume is None else self.resume(node.resume),
+            RESUME=self.constant(None) if node.resume is None else self.resume(node.resume),
             TEXT=text,
         )
 

@@ -54,19 +54,18 @@ class Diagnostics:
 
     def __init__(self) -> None:
         self._found: list[Diagnostic] = []
+        self.failed = False
+        """Whether there is at least one error (warnings alone let a script run)."""
 
     def add(
         self, code: str, message: str, span: Span, *, help: str | None = None, notes: tuple[Note, ...] = ()
     ) -> None:
         found = Diagnostic(code, message, span, help, notes)
-        if len(self._found) < MAX_DIAGNOSTICS or not (self.failed or found.severity == "warning"):
+        is_error = found.severity == "error"
+        if len(self._found) < MAX_DIAGNOSTICS or (is_error and not self.failed):
             self._found.append(found)
+        self.failed = self.failed or is_error
 
     def __iter__(self) -> Iterator[Diagnostic]:
         files = {name: n for n, name in enumerate(dict.fromkeys(d.span.file.name for d in self._found))}
         return iter(sorted(self._found, key=lambda d: (files[d.span.file.name], d.span.line, d.span.column, d.code)))
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is at least one error (warnings alone let a script run)."""
-        return any(d.severity == "error" for d in self._found)

@@ -1,4 +1,4 @@
-"""The tree of a script: frozen dataclasses, each with the stretch of source it came from.
+"""The tree of a script: dataclasses, each with the stretch of source it came from; nobody changes them later.
 
 The parser accepts a little more than the language; the checker refuses the rest with a better message.
 """
@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from .source import Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Node:
     span: Span
 
@@ -19,14 +19,14 @@ class Node:
 # -- operands -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Integer(Node):
     """`5`, `-0x1F`, `yes`: already wrapped to 32 bits."""
 
     value: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class String(Node):
     """A quoted text.  `value` has its escapes resolved; adjacent literals are already joined.
 
@@ -37,19 +37,19 @@ class String(Node):
     source: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Null(Node):
     """The word NULL."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Network(Node):
     """An address or network as the right side of == or !=: `10.0.0.0/8`, `2001:db8::/32`."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Template:
     """A text with variables in it: literal pieces and `Variable` nodes in their order; no empty pieces."""
 
@@ -63,7 +63,7 @@ class Template:
         return "".join(p for p in self.pieces if isinstance(p, str))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Transformation(Node):
     """`{s.substr,0,$var(n)}`: lower-cased `class_name` and `name`, and the arguments as written.
 
@@ -78,7 +78,7 @@ class Transformation(Node):
 Index: TypeAlias = "int | Literal['*', 'append'] | Variable"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Variable(Node):
     """`$name(inner)[index]{transformations}`.
 
@@ -97,7 +97,7 @@ class Variable(Node):
 # -- expressions and conditions -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Unary(Node):
     """`~ operand`."""
 
@@ -105,7 +105,7 @@ class Unary(Node):
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Binary(Node):
     """Arithmetic, bitwise or text operation: `+ - * / % & | ^ << >>`."""
 
@@ -114,7 +114,7 @@ class Binary(Node):
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Comparison(Node):
     """`left operator right` with `== != < <= > >= =~ !~`."""
 
@@ -123,12 +123,12 @@ class Comparison(Node):
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Not(Node):
     operand: Condition
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Logic(Node):
     """`and` and `or` have one precedence: the tree leans to the left."""
 
@@ -137,14 +137,14 @@ class Logic(Node):
     right: Condition
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Bracketed(Node):
     """`[ expression ]` as a condition: true when it is not 0 and not an empty text."""
 
     expression: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Call(Node):
     """`name(arguments)`; an argument that was left out (`f(1, , 2)`) is None."""
 
@@ -153,7 +153,7 @@ class Call(Node):
     name_span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class RouteCall(Node):
     """`route(name, arguments)`; the name is a text (with variables or not) or a variable."""
 
@@ -161,7 +161,7 @@ class RouteCall(Node):
     arguments: tuple[Expression | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Assignment(Node):
     """`target operator value` with `= := += -= *= /= %= |= &= ^=`."""
 
@@ -179,17 +179,17 @@ Condition: TypeAlias = "Expression | Bracketed | Assignment"
 # -- statements -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Block(Node):
     statements: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Empty(Node):
     """A lone `;`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class If(Node):
     """`otherwise` is the else branch, an `If` for `else if`, or None."""
 
@@ -198,13 +198,13 @@ class If(Node):
     otherwise: Block | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class While(Node):
     condition: Condition
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class For(Node):
     """`for (iterator in sequence) body`; the sequence is a variable with index `*`."""
 
@@ -213,7 +213,7 @@ class For(Node):
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Case(Node):
     """`value` is None for `default`."""
 
@@ -221,18 +221,18 @@ class Case(Node):
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Switch(Node):
     subject: Variable
     cases: tuple[Case, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Break(Node):
     """Leaves the innermost while, for or switch."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Return(Node):
     """`return(code, values)`: `code` is None when it was left out (1)."""
 
@@ -240,23 +240,23 @@ class Return(Node):
     values: tuple[Expression | None, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Exit(Node):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Drop(Node):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Assert(Node):
     condition: Condition
     text: String | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Async(Node):
     """`async(call, resume, timeout)`; the timeout is in seconds."""
 
@@ -265,7 +265,7 @@ class Async(Node):
     timeout: Integer | Variable | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Launch(Node):
     """`launch(call, resume, text)`; `resume` and `text` may be left out."""
 
@@ -283,7 +283,7 @@ Statement: TypeAlias = (
 # -- the file -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class GlobalParameter(Node):
     """`name = value`; what stands behind the value on a `socket=` line is in `options` as (name, value).
 
@@ -299,7 +299,7 @@ class GlobalParameter(Node):
     quoted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class LoadModule(Node):
     """`loadmodule "path"`; `name` is the last part without `.so`."""
 
@@ -307,7 +307,7 @@ class LoadModule(Node):
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ModuleParameter(Node):
     """`modparam("modules", "name", value)`; `modules` is a regular expression over loaded modules."""
 
@@ -332,7 +332,7 @@ RouteKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Route(Node):
     """A route block.  `name` is empty for the unnamed one; `interval` (seconds) belongs to timer routes.
 
@@ -347,7 +347,7 @@ class Route(Node):
     interval: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Script(Node):
     """A whole script, includes resolved; everything in the order of the source."""
 

@@ -10,6 +10,7 @@ Failure of an expression is the object `FAILED`; a condition is True, False or N
 
 from __future__ import annotations
 
+import ast
 import ipaddress
 import logging
 import time
@@ -194,10 +195,14 @@ class Script:
         self.symbols = symbols
         self.routes: dict[tuple[str, str], CompiledRoute] = {}
         self.timers: dict[str, int] = {}
-        self.python: dict[tuple[str, str], str] = {}
+        self.trees: dict[tuple[str, str], ast.Module] = {}
         self.evaluate: Callable[[Run, str], str | None] = lambda run, text: None
         self.launch: Callable[[Run, Launched], None] = lambda run, job: None
         self.pause: Callable[[], Awaitable[None]] | None = None
+
+    def python(self) -> str:
+        """The Python code of all routes, for people."""
+        return "\n\n\n".join(ast.unparse(module) for module in self.trees.values())
 
     def named(self, kind: str) -> dict[str, CompiledRoute]:
         """All routes of one kind, by name, in the order of the source."""

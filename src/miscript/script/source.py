@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,7 @@ class SourceFile:
         return min(starts[max(line, 1) - 1] + column - 1, len(self.text))
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of one file: lines and columns count from 1, the end column is one past the last character."""
 
     file: SourceFile
