@@ -15,6 +15,11 @@ from .variables import locator, parse_template
 
 MAX_ROUTE_PARAMETERS = 8
 
+OTHER_LANGUAGES = dict.fromkeys(
+    ("print", "printf", "println", "echo", "puts", "log"), 'to print a text, write  xlog("…\\n");'
+)
+"""What people write who come from elsewhere, and what to write here."""
+
 
 class CallChecker:
     """Looks up names and matches arguments; subclassed by the checker of the whole file."""
@@ -93,6 +98,8 @@ class CallChecker:
                 )
                 return
             help = near(node.name, self.catalog.names("function"))
+            if node.name in OTHER_LANGUAGES:
+                help = OTHER_LANGUAGES[node.name]
             if node.name in self.routes:
                 help = f"to call the route, write  route({node.name});"
             self.add("E301", f"there is no function '{node.name}'", node.name_span, help=help)
@@ -247,6 +254,8 @@ class CallChecker:
 
     def variable(self, node: n.Variable, *, written: bool = False) -> bool:
         """Check name, inner name, index and transformations; False when something is wrong."""
+        if not node.name:
+            return False  # the parser has said what is wrong
         signature = self.catalog.variable(node.name)
         if signature is None:
             self._unknown_variable(node)
@@ -282,7 +291,11 @@ class CallChecker:
             )
             return
         replacement = self.catalog.replacement(node.name, "variable")
-        help = f"use '${replacement}'" if replacement else near(node.name, self.catalog.names("variable"))
+        help = f"use '${replacement}'" if replacement else None
+        if help is None:
+            help = near(node.name, self.catalog.names("variable"), mark="$")
+        if help is None and node.inner is None:
+            help = f"a variable of your own is  $var({node.name})"
         self.add("E303", f"there is no variable '${node.name}'", node.span, help=help)
 
     def _variable_form(self, node: n.Variable, forms: Sequence[VariableForm]) -> VariableForm | None:
@@ -326,7 +339,8 @@ class CallChecker:
         count, most = len(node.arguments), len(signature.kinds)
         if not signature.minimum <= count <= most:
             wanted = str(most) if signature.minimum == most else f"{signature.minimum} to {most}"
-            self.add("E411", f"'{full}' takes {wanted} arguments, {count} are given", node.span)
+            takes = f"takes {wanted} argument{'' if wanted == '1' else 's'}"
+            self.add("E411", f"'{full}' {takes}, {count} {'is' if count == 1 else 'are'} given", node.span)
         for argument in node.arguments:
             self._template_variables(argument)
 

@@ -275,6 +275,9 @@ class Checker(CallChecker):
                 pass
 
     def _for(self, node: n.For) -> None:
+        if not node.iterator.name or not node.sequence.name:  # the parser has said what is wrong
+            self._block(node.body)
+            return
         if node.iterator.name not in ("var", "avp", "json"):
             self.add(
                 "E412",
@@ -289,7 +292,7 @@ class Checker(CallChecker):
                 "E412",
                 f"for walks through a list, and '{node.sequence.text}' is one value",
                 node.sequence.span,
-                help=f"write  $({node.sequence.text.lstrip('$').strip('()')}[*])",
+                help=f"write  $({_bare(node.sequence.text)}[*])",
             )
         self._block(node.body)
 
@@ -316,6 +319,11 @@ class Checker(CallChecker):
         for value in node.values:
             if value is not None:
                 self.plain_value(value, "a return value")
+
+
+def _bare(variable: str) -> str:
+    """`var(x)` of both spellings, `$var(x)` and `$(var(x))`."""
+    return variable[2:-1] if variable.startswith("$(") else variable[1:]
 
 
 def _wanted(known: ParameterSignature) -> str:

@@ -14,9 +14,12 @@ SHOWN_NAMES = 3
 LONGEST_NAME = 64
 
 
-def near(name: str, candidates: Iterable[str]) -> str | None:
-    """A question for `help`, ``did you mean 'xlog'?``, or None when nothing is near `name`."""
-    found = [f"'{near_name}'" for near_name in near_names(name, candidates)]
+def near(name: str, candidates: Iterable[str], *, mark: str = "") -> str | None:
+    """A question for `help`, ``did you mean 'xlog'?``, or None when nothing is near `name`.
+
+    `mark` is what names of this kind are written with, for example `$`.
+    """
+    found = [f"'{mark}{near_name}'" for near_name in near_names(name, candidates)]
     if not found:
         return None
     *first, last = found

@@ -26,7 +26,8 @@ NAMES = {
         "function of a module that is not loaded",
         """
         The function exists, in a module that the script does not load. Load the module with `loadmodule` in front
-        of the first route. When several modules have a function of this name, the message lists all of them.
+        of the first route. When several modules have a function of this name, the message names one
+        that miscript has.
         """,
         r"""
         route {
