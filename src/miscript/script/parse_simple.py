@@ -28,7 +28,7 @@ class SimpleStatementParser(ExpressionParser):
             message = f"';' is missing behind '{_end_of(last)}'"
             self.report("E202", message, last.span.end, help="end the statement with ';'")
             return
-        raise self.unexpected("';'")
+        raise self.unexpected("';'", help="texts are joined with +" if token.text == "." else None)
 
     def assignment_statement(self) -> Statement:
         variable = self.variable()
