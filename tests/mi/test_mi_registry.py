@@ -135,8 +135,9 @@ def test_a_second_command_of_the_same_name_is_refused(registry: Registry) -> Non
         registry.register(named("hep:trace"))
 
 
-def test_which_lists_the_servers_names_then_ours_then_old_ones(registry: Registry) -> None:
-    assert registry.which() == [
+def test_which_lists_the_servers_names_then_ours_and_for_clients_the_old_ones(registry: Registry) -> None:
+    assert registry.which() == registry.which(old_names=True)[:8]
+    assert registry.which(old_names=True) == [
         "statistics:list", "cache:fetch", "dispatcher:list", "hep:trace", "tls:trace", "gflags:check", "test:wait",
         "mem:shm_check",
         "list_statistics", "cache_fetch", "shm_check_old", "ds_list", "is_gflag", "gflags:is_gflag",

@@ -12,6 +12,8 @@ import click
 COMMANDS = {
     "run": "Run a script.",
     "check": "Find the mistakes in scripts, without running them.",
+    "mi": "Run a command of a live node.",
+    "trace": "See what is traced.",
     "show": "Print what a stage makes of a script.",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import signal
 import sys
 from collections.abc import Coroutine
@@ -19,6 +20,10 @@ DEFAULT_PATIENCE = 10.0
 """Seconds that `--once` waits for launched work when `--limit` gives none."""
 
 
+_STEPS = re.compile(r"([0-9]{1,18}) ?steps")
+_SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?s?")
+
+
 class Limit(click.ParamType[tuple[int | None, float | None]]):
     """`2.5` or `2.5s`: seconds; `100000steps`: turns of loops and route calls."""
 
@@ -28,18 +33,12 @@ class Limit(click.ParamType[tuple[int | None, float | None]]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int | None, float | None]:
         text = str(value).strip()
-        try:
-            if text.endswith("steps"):
-                steps = int(text.removesuffix("steps"))
-                if steps > 0:
-                    return steps, None
-            else:
-                seconds = float(text.removesuffix("s"))
-                if 0 < seconds < float("inf"):
-                    return None, seconds
-        except ValueError:
-            pass
-        self.fail(f"'{text}' is no limit; write seconds like 2.5, or steps like 100000steps", param, ctx)
+        steps, seconds = _STEPS.fullmatch(text), _SECONDS.fullmatch(text)
+        if steps is not None and int(steps[1]) > 0:
+            return int(steps[1]), None
+        if seconds is not None and float(seconds[1]) > 0:
+            return None, float(seconds[1])
+        return self.fail(f"'{text}' is no limit; write seconds like 2.5, or steps like 100000steps", param, ctx)
 
 
 @click.command("run")

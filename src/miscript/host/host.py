@@ -15,6 +15,7 @@ from ..errors import ScriptError
 from ..log_levels import python_level
 from ..mi.command import Command
 from ..mi.registry import Registry
+from ..script.binding import CannotBind
 from ..script.compiler import compile_program
 from ..script.diagnostics import Diagnostics
 from ..script.program import Program
@@ -111,7 +112,7 @@ class Host:
         self._requests = Workers("requests", self.symbols, preset)
         self._events = Workers("events", self.symbols, preset)
         self._timers = Workers("timers", self.symbols, preset)
-        self._install(program)
+        self._install(program, diagnostics)
         return tuple(diagnostics)
 
     def _apply_globals(self, program: Program) -> None:
@@ -142,8 +143,13 @@ class Host:
                     extra=declared.extra,
                 )
 
-    def _install(self, program: Program) -> None:
-        script = compile_program(program, self.symbols, budget=bool(self.runner.budget))
+    def _install(self, program: Program, diagnostics: Diagnostics) -> None:
+        """Compile `program` and put it in force.  Raises ScriptError."""
+        try:
+            script = compile_program(program, self.symbols, budget=bool(self.runner.budget))
+        except CannotBind as error:
+            diagnostics.add("E303", str(error), error.span)
+            raise ScriptError(tuple(diagnostics)) from error
         script.launch = self.runner.launch
         script.pause = self._turns.pause
         self._script = script
@@ -169,8 +175,8 @@ class Host:
         program = check_again(self.source, self.catalog, diagnostics)
         if diagnostics.failed:
             raise ScriptError(tuple(diagnostics))
+        self._install(program, diagnostics)
         self.program = program
-        self._install(program)
         self._start_timers()
 
     # -- life -----------------------------------------------------------------------------------------------
@@ -227,15 +233,18 @@ class Host:
                 f"event_route[{name}]",
             )
 
-    async def run_route(self, kind: str, name: str, *, message: Any = None, text: Value = None) -> Run:
-        """Run a route of the script in force and wait for its end.  Raises LookupError when there is none."""
+    async def run_route(
+        self, kind: str, name: str, *, message: Any = None, text: Value = None, parameters: Sequence[Value] = ()
+    ) -> Run:
+        """Run a route of the script in force and wait for its end.  Raises LookupError when there is none.
+
+        `parameters` are its `$param`s; `text` is short for a single one.  The `rc` of the run is its return code.
+        """
         route = self.script.routes.get((kind, name))
         if route is None:
             raise LookupError(f"there is no {kind}[{name}]")
-        parameters = () if text is None else (text,)
-        return await self.runner.execute(
-            self.script, route, self._requests, kind, parameters=parameters, message=message
-        )
+        given = tuple(parameters) if text is None else (text,)
+        return await self.runner.execute(self.script, route, self._requests, kind, parameters=given, message=message)
 
     async def stop(self) -> None:
         """Stop in order: timers and work first, then the modules, the last loaded first."""

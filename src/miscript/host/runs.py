@@ -109,7 +109,7 @@ class Runner:
 
     async def _once(self, run: Run, route: CompiledRoute, parameters: Parameters) -> None:
         try:
-            await route(run, parameters)
+            run.rc = await route(run, parameters)
         except AssertionStop:
             await self._error_route(run)
         except BudgetExceeded as stop:
@@ -132,7 +132,7 @@ class Runner:
     async def _awaited(self, pending: Pending, seconds: float | None) -> Callable[[Run], int]:
         """Wait for an operation; what comes back writes its outcome to the run that resumes."""
         try:
-            async with asyncio.timeout(seconds or None):
+            async with self.tasks.clock.timeout(seconds or None):
                 result = await pending.operation
         except TimeoutError:
             return pending.timed_out

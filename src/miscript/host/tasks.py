@@ -71,7 +71,7 @@ class TaskTable:
     async def idle(self, seconds: float | None) -> bool:
         """Wait until no work is under way, also none that other work started; False when `seconds` passed first."""
         try:
-            async with asyncio.timeout(seconds):
+            async with self.clock.timeout(seconds):
                 while self._work:
                     await asyncio.wait(set(self._work), return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:

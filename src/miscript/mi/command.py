@@ -120,6 +120,7 @@ class Command:
     full: str = field(init=False)
     """The canonical name, `module:command`."""
     counters: Counters = field(init=False, repr=False)
+    _takes_origin: bool = field(init=False, repr=False)
     _by_count: Mapping[int, _Plan | None] = field(init=False, repr=False)
     _by_names: Mapping[frozenset[str], _Plan] = field(init=False, repr=False)
 
@@ -215,11 +216,17 @@ class Command:
             _collector([(argument, name, readers[name]) for argument, _, name in steps], defaults),
         )
 
+    @property
+    def takes_origin(self) -> bool:
+        """Whether the handler has a parameter `origin`: doors give it theirs, `mi()` leaves it None."""
+        return self._takes_origin
+
     def _handler_parameters(self) -> dict[str, inspect.Parameter]:
         try:
             parameters = dict(inspect.signature(self.handler).parameters)
         except (TypeError, ValueError) as error:
             raise self._wrong(f"the parameters of its handler cannot be known: {error}") from error
+        object.__setattr__(self, "_takes_origin", parameters.pop("origin", None) is not None)
         for parameter in parameters.values():
             if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
                 raise self._wrong(

@@ -222,9 +222,7 @@ def _is_too_deep(document: object, data: bytes) -> bool:
 
 def _containers(values: Iterable[object]) -> list[Iterable[object]]:
     """Those of `values` that hold values themselves, each as its values."""
-    return [
-        value.values() if isinstance(value, dict) else value for value in values if isinstance(value, dict | list)
-    ]
+    return [value.values() if isinstance(value, dict) else value for value in values if isinstance(value, dict | list)]
 
 
 def _as_written(data: bytes) -> Any:

@@ -91,7 +91,7 @@ class Registry:
         self._commands: dict[str, Command] = {}
         self._extra: set[str] = set()
         self._ordered: tuple[Command, ...] | None = None
-        self._names: list[str] | None = None
+        self._names: tuple[list[str], list[str]] | None = None
         self._short: dict[str, tuple[Command, ...]] = {}
         self._aliases: dict[str, tuple[Command, ...]] = {}
 
@@ -137,16 +137,18 @@ class Registry:
         except MIError:
             return None
 
-    def which(self, name: str | None = None) -> list[str] | list[list[str]]:
+    def which(self, name: str | None = None, *, old_names: bool = False) -> list[str] | list[list[str]]:
         """The answer of `which`: all names, a module's names (`MODULE:`), or a command's recipes.
 
-        All names are the canonical ones, then the aliases that mean one command.  Raises `MIError` (404).
+        All names are the canonical ones; with `old_names` the aliases that mean one command follow.  Raises
+        `MIError` (404).
         """
         if name is None:
             if self._names is None:
                 aliases = [alias for alias, owners in self._aliases.items() if len(owners) == 1]
-                self._names = [command.full for command in self.commands] + aliases
-            return self._names.copy()
+                self._names = [command.full for command in self.commands], aliases
+            canonical, aliases = self._names
+            return canonical + aliases if old_names else canonical.copy()
         if name.endswith(":"):
             names = [command.full for command in self.commands if command.group == name[:-1]]
             if not names:
@@ -258,7 +260,11 @@ class Registry:
         try:
             if origin.guard is not None:
                 origin.guard.check(command, message, origin)
-            outcome = command.handler(*command.arguments(message.params))
+            arguments = command.arguments(message.params)
+            if command.takes_origin:
+                outcome = command.handler(*arguments, origin=origin)
+            else:
+                outcome = command.handler(*arguments)
             if command.waits or outcome.__class__ is Later:
                 awaitable = cast(Awaitable[object], outcome)
                 return Pending(awaitable, command, message, started, exchange, self)

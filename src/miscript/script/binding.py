@@ -10,13 +10,21 @@ from .access import AvpAccess, SimpleAccess, TransformedAccess, VarAccess, join
 from .nodes import Index, Template, Transformation, Variable
 from .runtime import Run, Symbols
 from .signatures import Catalog, TransformationSignature, VariableAccess
+from .source import Span
 
 Getter: TypeAlias = Callable[[Run], Value]
 Access: TypeAlias = "VarAccess | AvpAccess | SimpleAccess | TransformedAccess"
 
 
 class CannotBind(Exception):
-    """A variable or transformation that the checker has not seen (it comes from `{s.eval}`) makes no sense."""
+    """A variable makes no sense to its module, or comes from `{s.eval}` and nobody has checked it.
+
+    `span` is where it stands.
+    """
+
+    def __init__(self, message: str, span: Span) -> None:
+        super().__init__(message)
+        self.span = span
 
 
 class Binding:
@@ -44,11 +52,11 @@ class Binding:
         """The variable of `node` without its transformations."""
         signature = self.catalog.variable(node.name)
         if signature is None or signature.bind is None:
-            raise CannotBind(f"there is no variable '${node.name}'")
+            raise CannotBind(f"there is no variable '${node.name}'", node.span)
         try:
             return signature.bind(node.inner, node.index, self)
         except ValueError as error:
-            raise CannotBind(str(error)) from error
+            raise CannotBind(f"'{node.text}': {error}", node.span) from error
 
     def getter(self, node: Variable) -> Getter:
         return self.access(node).get
@@ -78,7 +86,7 @@ class Binding:
     def transformation(self, node: Transformation) -> TransformationSignature:
         signature = self.catalog.transformation(node.class_name, node.name)
         if signature is None or (signature.function is None and (node.class_name, node.name) != ("s", "eval")):
-            raise CannotBind(f"there is no transformation '{node.class_name}.{node.name}'")
+            raise CannotBind(f"there is no transformation '{node.class_name}.{node.name}'", node.span)
         return signature
 
     def constant_arguments(self, node: Transformation) -> list[Value] | None:

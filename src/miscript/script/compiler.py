@@ -44,7 +44,7 @@ RUNTIME_NAMES = {
         "FAILED MAX_ROUTE_DEPTH AvpWalk assertion_failed avp_assign avp_at avp_text call_named case_of compare "
         "compound divide expression_truth in_network invert loop_limit matches matches_dynamic modulo "
         "number_argument operate parameter_at pattern_argument pause pending_of resume_route return_code stored "
-        "text_argument too_deep truth_number walk"
+        "text_argument too_deep truth_number walk with_text"
     ).split()
 }
 """All that compiled code may use besides the objects that were bound for it."""
@@ -272,6 +272,8 @@ class RouteCompiler(ExpressionCompiler):
             return self.statements("v[SLOT] = VALUE\nrun.rc = 1", SLOT=self.binding.slot(inner), VALUE=value)
         if target.name == "avp" and inner is not None and target.index is None:
             return self._store_avp(inner, operator, value, may_be_null=not _never_null(node.value))
+        if operator == ":=" and isinstance(node.value, n.Variable):
+            value = self.expression("with_text(VALUE)", VALUE=value)
         setter = self.pool.put("set", self.binding.access(target).set)
         return self.statements(
             "run.rc = 1 if SET(run, VALUE, OPERATOR) else -1", SET=setter, VALUE=value, OPERATOR=self.constant(operator)

@@ -20,7 +20,7 @@ from functools import lru_cache
 from re import Pattern
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from ..values import Value, decode, encode, plain_text, text_of, wrap
+from ..values import NumberWithText, Value, decode, encode, plain_text, text_of, wrap
 from .posix_regex import PatternError, compile_pattern, compile_search
 
 if TYPE_CHECKING:
@@ -527,6 +527,11 @@ def stored(value: Result) -> Value:
     if value.__class__ is int or value.__class__ is str or value is None:
         return value
     return int(value) if isinstance(value, int) else None
+
+
+def with_text(value: Value) -> Value:
+    """The number of a variable together with its text, for `$json(x) := $var(n)`, which reads texts."""
+    return NumberWithText(value, str(value)) if value.__class__ is int else value
 
 
 # -- conditions -----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from ...exports import mi_command
 from ...log_levels import python_level
 from ...mi.command import Raw
 from ...mi.jsonrpc import invalid_params
+from ...mi.origin import Origin
 from ...services import Process, Services
 from .log_consumers import LogConsumer, log_consumers
 from .part import CorePart
@@ -72,9 +73,10 @@ class CoreCommands(CorePart):
         return self.services.command_line
 
     @mi_command("which", "", "command", read_only=True)
-    def mi_which(self, command: str | None = None) -> object:
+    def mi_which(self, command: str | None = None, origin: Origin | None = None) -> object:
         """lists all available MI commands"""
-        return self.services.mi.which(command)
+        # Clients at the doors take the words that they let people type from this list, so it has the old names too.
+        return self.services.mi.which(command, old_names=origin is not None)
 
     @mi_command("ps", read_only=True)
     def mi_ps(self) -> object:
