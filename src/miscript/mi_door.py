@@ -58,6 +58,8 @@ class MiDoor(Module):
     waiting = 0
     """Commands that wait now."""
     _audit: AuditLog | None = None
+    _watched = False
+    """Whether a call may be worth a line of the audit."""
     _tracing: Tracing | None = None
     _bwlist: CommandList | None = None
 
@@ -71,6 +73,7 @@ class MiDoor(Module):
         self.access = self._policy()
         if self.audit:
             self._audit = AuditLog(self.audit)
+        self._watched = self._audit is not None or self.access is not None
         if self.trace_bwlist:
             self._bwlist = parse_bwlist(self.trace_bwlist, self.services.mi)
 
@@ -144,11 +147,16 @@ class MiDoor(Module):
 
     def _start(self, message: Request | Failure, origin: Origin) -> Response | Pending:
         registry = self.services.mi
-        started = registry.seconds() if self._watched else 0.0
-        result = registry.start(message, origin)
+        if not self._watched:
+            result = registry.start(message, origin)
+            if result.__class__ is Response:
+                return result
+            started = 0.0
+        else:
+            started = registry.seconds()
+            result = registry.start(message, origin)
         if isinstance(result, Response):
-            if self._watched:
-                self._note(message, origin, result, started)
+            self._note(message, origin, result, started)
             return result
         if self.waiting >= self.max_commands:
             _never_run(result.awaitable)
@@ -199,10 +207,6 @@ class MiDoor(Module):
         return _joined(responses, origin)
 
     # -- the audit --------------------------------------------------------------------------------------------
-
-    @property
-    def _watched(self) -> bool:
-        return self._audit is not None or self.access is not None
 
     def _note(self, message: Request | Failure, origin: Origin, response: Response, started: float) -> None:
         """Write the audit line of a call: of every one where an audit is asked for, of refusals always."""

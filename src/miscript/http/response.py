@@ -1,0 +1,74 @@
+"""Answers as bytes, with as little work as possible for the usual ones.
+
+Everything in front of the body's length is made once for a kind of answer and second (`Date` changes), and kept.
+Every answer has a `Content-Length`, so that none of them is without an end.  Source: RFC 9110, RFC 9112.
+"""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+JSON: Final = b"application/json"
+HTML: Final = b"text/html"
+TEXT: Final = b"text/plain; charset=utf-8"
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+STAYS: Final = b""
+STAYS_1_0: Final = b"Connection: Keep-Alive\r\n"
+CLOSES: Final = b"Connection: close\r\n"
+"""What an answer says about the connection: HTTP/1.1 says nothing if it stays, HTTP/1.0 does."""
+
+
+class Responses:
+    """Makes answers."""
+
+    __slots__ = ("_fronts", "_second")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._fronts: dict[tuple[int, bytes, bytes, bytes], bytes] = {}
+
+    def make(
+        self,
+        status: int,
+        content_type: bytes,
+        body: bytes,
+        connection: bytes = STAYS,
+        fields: bytes = b"",
+        *,
+        without_body: bool = False,
+    ) -> bytes:
+        """An answer.
+
+        `connection` is one of the three above; `fields` are more header lines, each with its CR LF; `without_body`
+        is for HEAD.
+        """
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._fronts.clear()
+        key = (status, content_type, connection, fields)
+        front = self._fronts.get(key)
+        if front is None:
+            front = self._fronts[key] = self._front(*key)
+        if without_body:
+            return front + b"%d\r\n\r\n" % len(body)
+        return front + b"%d\r\n\r\n%b" % (len(body), body)
+
+    def _front(self, status: int, content_type: bytes, connection: bytes, fields: bytes) -> bytes:
+        date = formatdate(self._second, usegmt=True).encode("ascii")
+        reason = _REASONS.get(status) or HTTPStatus(status).phrase
+        return (
+            b"HTTP/1.1 %d %b\r\nDate: %b\r\n%b" % (status, reason.encode("ascii"), date, connection)
+            + fields
+            + (b"Content-Type: %b\r\n" % content_type if content_type else b"")
+            + b"Content-Length: "
+        )
+
+
+_REASONS: Final = {413: "Content Too Large"}
