@@ -116,14 +116,16 @@ def mi_error(error: object) -> MIError:
 def outcomes(data: bytes, ids: Sequence[int]) -> list[Any] | None:
     """The outcomes of a batch in the order of `ids`: results, and `MIError` objects where calls failed.
 
-    None when the server takes no batches; then it ran nothing.  Raises `ProtocolError`.
+    None when the server takes no batches; then it ran nothing.  Raises `ProtocolError`, and `MIError` when the batch
+    as a whole is refused.
     """
     answers = loads(data)
     if isinstance(answers, dict):
         error = answers.get("error")
-        if isinstance(error, dict) and error.get("code") == -32600:
-            return None
-        raise ProtocolError(f"the answer to a batch is no array: {shown(data)}")
+        if (isinstance(error, dict) and error.get("code") == -32600) or (error is None and "id" not in answers):
+            return None  # OpenSIPS; Kamailio
+        if error is not None:
+            raise mi_error(error)
     if not isinstance(answers, list):
         raise ProtocolError(f"the answer to a batch is no array: {shown(data)}")
     objects = [answer for answer in answers if isinstance(answer, dict)]
