@@ -1,4 +1,4 @@
-"""The pages of the documentation that are made from the code: one of each module, and the list of errors.
+"""The pages of the documentation that are made from the code: modules, transformations and errors.
 
 mkdocs calls `on_config` and `on_files` when it builds (`hooks:` in mkdocs.yml).  The pages exist only in the site, so
 they cannot be out of date.
@@ -11,26 +11,39 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 import miscript.modules
+from miscript.catalog import LATER_MODULES, facts
 from miscript.exports import CommandDeclaration, Module, ScriptFunction, VariableExport
 from miscript.script.explain import EXPLANATIONS, FAMILIES
-from miscript.script.signatures import ALL_ROUTES, Parameter
+from miscript.script.signatures import ALL_ROUTES, Kind, Parameter, TransformationSignature
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Put the generated pages behind those that are written by hand."""
     modules = [{module.name: f"modules/{module.name}.md"} for module in module_classes()]
-    config.nav = [*(config.nav or []), *([{"Modules": modules}] if modules else []), {"Errors": "errors.md"}]
+    config.nav = [
+        *(config.nav or []),
+        {"Transformations": "transformations.md"},
+        {"Modules": [{"All modules": "modules/index.md"}, *modules]},
+        {"Errors": "errors.md"},
+    ]
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages to what mkdocs found in the folder."""
-    files.append(File.generated(config, "errors.md", content=errors_page()))
+    pages = {
+        "errors.md": errors_page(),
+        "transformations.md": transformations_page(),
+        "modules/index.md": modules_page(),
+    }
+    for name, content in pages.items():
+        files.append(File.generated(config, name, content=content))
     for module in module_classes():
         files.append(File.generated(config, f"modules/{module.name}.md", content=module_page(module)))
     return files
@@ -56,7 +69,74 @@ def errors_page() -> str:
     return page(parts)
 
 
+# -- transformations ----------------------------------------------------------------------------------------------
+
+TRANSFORMATION_CLASSES = {
+    "s": "Texts",
+    "uri": "SIP URIs",
+    "nameaddr": "Names with an address, as in From and To",
+    "via": "Via headers",
+    "param": "Lists of parameters, name=value;name=value",
+    "csv": "Lists of fields, separated by commas",
+    "ip": "IP addresses",
+    "re": "Regular expressions",
+    "sdp": "SDP bodies",
+}
+
+
+def transformations_page() -> str:
+    """All transformations of all modules, by class."""
+    declared = [(module, found) for module in module_classes() for found in module.transformations]
+    parts = [
+        "# Transformations",
+        "A transformation turns the value of a variable into another: `$(ru{uri.user}{s.toupper})`. They are applied "
+        "from left to right, in any number; classes and names ignore case. NULL gives NULL, and so does whatever goes "
+        "wrong. Arguments may be variables; a number must be an integer.",
+    ]
+    classes = list(dict.fromkeys([*TRANSFORMATION_CLASSES, *(found.class_name for _, found in declared)]))
+    for name in classes:
+        rows = [
+            (f"`{{{spelling(found)}}}`", markdown(found.help) + ("" if module.name == "core" else f" ({module.name})"))
+            for module, found in declared
+            if found.class_name == name
+        ]
+        if rows:
+            parts += [f"## {TRANSFORMATION_CLASSES.get(name, name)}", table(("transformation", "gives"), rows)]
+    return page(parts)
+
+
+def spelling(transformation: TransformationSignature) -> str:
+    """`s.substr,integer,integer`; what may be left out stands in brackets."""
+    kinds = [
+        f",{kind}" if place < transformation.minimum else f"[,{kind}]"
+        for place, kind in enumerate(transformation.kinds)
+    ]
+    return f"{transformation.class_name}.{transformation.name}{''.join(kinds)}"
+
+
 # -- modules ------------------------------------------------------------------------------------------------------
+
+
+def modules_page() -> str:
+    """Which modules there are, which are on their way, which are only known."""
+    ours = module_classes()
+    later = sorted(LATER_MODULES - {module.name for module in ours})
+    rows = [(f"[{module.name}]({module.name}.md)", help_text(module).partition("\n")[0]) for module in ours]
+    return page(
+        [
+            "# Modules",
+            "What runs now. Each page is made from the declarations in the code, and names what OpenSIPS' module has "
+            "beyond that.",
+            table(("module", "what it is for"), rows),
+            "## On their way",
+            "A script may load these and is checked against what they export in OpenSIPS 4.1; calling them is an error "
+            "of `miscript run`, unless `--stub MODULE` lets them do nothing.",
+            ", ".join(f"`{name}`" for name in later) + ".",
+            "## All others",
+            f"The {len(facts()['modules'])} modules of OpenSIPS 4.1 are known by name: `miscript check` checks scripts "
+            "that use them and warns once per module; `miscript run` needs `--stub MODULE`.",
+        ]
+    )
 
 
 def module_classes() -> list[type[Module]]:
@@ -86,7 +166,41 @@ def module_page(module: type[Module]) -> str:
         parts += ["## Statistics", table(("name", "meaning"), rows)]
     if module.events:
         parts += ["## Events", "\n".join(f"- `{event}`" for event in module.events)]
-    return page(parts)
+    return page([*parts, *missing_part(module)])
+
+
+def missing_part(module: type[Module]) -> list[str]:
+    """What the module of OpenSIPS 4.1 has and ours has not."""
+    known = facts()["core"] if module.name == "core" else facts()["modules"].get(module.name)
+    if known is None:
+        return ["OpenSIPS has no module of this name."]
+    functions = {(function.name, function.asynchronous) for function in module.script_functions}
+    commands = {command_name(module, command) for command in module.commands}
+    lacking = {
+        "Parameters": known.get("parameters", {}).keys() - module.parameters.keys(),
+        "Functions": {
+            f"{name}()"
+            for name, fact in known["functions"].items()
+            if callable_fact(fact) and (name, False) not in functions
+        },
+        "Inside async() and launch()": {
+            f"{name}()" for name in known["async_functions"] if (name, True) not in functions
+        },
+        "Variables": {
+            f"${name}" for name in known["variables"].keys() - {variable.name for variable in module.variables}
+        },
+        "MI commands": {fact.get("full", name) for name, fact in known["mi_commands"].items()} - commands,
+    }
+    lines = [
+        f"- {what}: {', '.join(f'`{name}`' for name in sorted(names))}" for what, names in lacking.items() if names
+    ]
+    head = "OpenSIPS 4.1 has these too. A script that uses them is checked against their names, kinds and routes."
+    return ["## Not available yet", head, "\n".join(lines)] if lines else []
+
+
+def callable_fact(fact: dict[str, Any]) -> bool:
+    """Whether scripts can call a function of the facts: some are hooks for the server itself."""
+    return any(form.get("routes") for form in fact.get("overloads", [fact]))
 
 
 def parameters_part(module: type[Module]) -> list[str]:
@@ -106,7 +220,28 @@ def function_part(module: type[Module], function: ScriptFunction) -> str:
     signature = function.export(module.name, None)
     calls = [f"### `{signature.name}({arguments(form)})`" for form in signature.forms]
     routes = "" if signature.routes == ALL_ROUTES else f"Routes: {', '.join(sorted(signature.routes))}."
-    return "\n\n".join(filter(None, [*calls, markdown(signature.help), routes]))
+    kinds = "\n".join(f"- {argument_line(parameter)}" for form in signature.forms for parameter in form)
+    return "\n\n".join(filter(None, [*calls, markdown(signature.help), kinds, routes]))
+
+
+KINDS = {
+    Kind.STRING: "a text",
+    Kind.INTEGER: "a number",
+    Kind.VARIABLE: "a variable",
+    Kind.REGEX: "a regular expression",
+}
+
+
+def argument_line(parameter: Parameter) -> str:
+    """`weight`: a number, may be left out."""
+    name = f"`{'$' if parameter.kind == 'variable' else ''}{parameter.name}`"
+    kind = f"an `${parameter.only}`" if parameter.only else KINDS[parameter.kind]
+    remarks = [
+        "that can be written" if parameter.writable else "",
+        "written out, without variables" if parameter.constant or parameter.literal else "",
+        "may be left out" if parameter.optional else "",
+    ]
+    return f"{name}: " + ", ".join(filter(None, [kind, *remarks]))
 
 
 def arguments(parameters: Iterable[Parameter]) -> str:
@@ -123,8 +258,12 @@ def variable_part(variable: VariableExport) -> str:
     return "\n\n".join(filter(None, [f"### `{spelling}`", help_text(variable.function), written]))
 
 
+def command_name(module: type[Module], command: CommandDeclaration) -> str:
+    return f"{command.module or module.name.removeprefix('proto_')}:{command.name}"
+
+
 def command_part(module: type[Module], command: CommandDeclaration) -> str:
-    full = f"{command.module or module.name.removeprefix('proto_')}:{command.name}"
+    full = command_name(module, command)
     forms = "\n".join(f"- `{' '.join([full, *recipe])}`" for recipe in command.recipes)
     remarks = [
         f"Also called {', '.join(f'`{alias}`' for alias in command.aliases)}." if command.aliases else "",

@@ -79,6 +79,9 @@ Needs `dialog`.
 
 Count a call of `caller_id`; writes &lt;count>.
 
+- `caller`: a text
+- `$count`: a variable, may be left out
+
 Routes: failure, request.
 
 ## Inside async() and launch()
@@ -86,6 +89,8 @@ Routes: failure, request.
 ### `gate_wait(caller)`
 
 Wait until there is room.
+
+- `caller`: a text
 
 ## Variables
 
@@ -115,8 +120,41 @@ Also called `gate_list`. Only reads.
 ## Events
 
 - `E_GATE_FULL`
+
+OpenSIPS has no module of this name.
 """
     )
+
+
+def test_a_page_names_what_the_module_of_opensips_has_beside(generate):
+    class Some(Module):
+        """A part of cfgutils."""
+
+        name = "cfgutils"
+
+        @script_function()
+        def rand_event(self, run) -> int:
+            """By chance."""
+
+    said = generate.module_page(Some).partition("## Not available yet")[2]
+    assert "`rand_set_prob()`" in said
+    assert "`rand_event()`" not in said
+    assert "`cfgutils:shv_get`" in said
+
+
+def test_every_transformation_is_listed_once_with_its_arguments(generate):
+    page = generate.transformations_page()
+    assert page.count("`{s.substr,integer,integer}`") == 1
+    assert "`{s.index,string[,integer]}`" in page
+    listed = re.findall(r"^\| `\{([a-z]+\.[a-z0-9._-]+)", page, re.MULTILINE)
+    known = {f"{t.class_name}.{t.name}" for module in generate.module_classes() for t in module.transformations}
+    assert sorted(listed) == sorted(known)
+
+
+def test_the_page_of_modules_names_those_that_run_and_those_that_will(generate):
+    ours, later = generate.modules_page().split("## On their way")
+    assert "[mi_script](mi_script.md)" in ours
+    assert "`tm`" in later
 
 
 def test_the_page_of_errors_has_every_code_with_an_anchor_and_in_order(generate):
