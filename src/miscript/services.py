@@ -7,6 +7,7 @@ something to others does it with `provide`, under a name that its documentation 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +29,9 @@ class Clock(Protocol):
         """Seconds since the epoch."""
 
     async def sleep(self, seconds: float) -> None: ...
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[object]:
+        """What stands in the `async with` is cancelled after `seconds`, and TimeoutError raised; None: never."""
 
 
 class Counter(Protocol):
@@ -143,8 +147,13 @@ class Routes(Protocol):
     def script(self) -> Script:
         """The script in force."""
 
-    async def run_route(self, kind: str, name: str, *, message: Any = None, text: Value = None) -> Run:
-        """Run a route of the script in force and wait for its end."""
+    async def run_route(
+        self, kind: str, name: str, *, message: Any = None, text: Value = None, parameters: Sequence[Value] = ()
+    ) -> Run:
+        """Run a route of the script in force and wait for its end; its return code is the `rc` of the run.
+
+        `parameters` are its `$param`s; `text` is short for a single one.
+        """
 
     def start_event(self, name: str, attributes: Sequence[tuple[str, Value]]) -> None:
         """Run `event_route[name]` later, in a worker for events."""
