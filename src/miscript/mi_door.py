@@ -23,7 +23,7 @@ from .errors import ConfigurationError
 from .exports import Module, parameter
 from .mi.audit import audit_line
 from .mi.command import Command
-from .mi.jsonrpc import Batch, Failure, Request, Response, server_error
+from .mi.jsonrpc import Batch, Failure, Request, Response, parse, server_error
 from .mi.origin import NOBODY, Backend, CommandList, Identity, Origin, Tracing
 from .mi.policy import ALWAYS_MASKED, FORBIDDEN, READ_ONLY, Policy, parse_policy
 from .mi.registry import Pending, batch_body
@@ -37,6 +37,10 @@ Message: TypeAlias = Request | Batch | Failure
 
 MAX_COMMANDS: Final = 16384
 """Commands that may wait at one door at a time; each costs a few kilobytes."""
+
+MAX_KNOWN: Final = 256
+MAX_KNOWN_SIZE: Final = 512
+"""Requests that are remembered, and the bytes that one of them may have."""
 
 STOPPING: Final = "the host is stopping"
 
@@ -58,6 +62,7 @@ class MiDoor(Module):
     waiting = 0
     """Commands that wait now."""
     _audit: AuditLog | None = None
+    _known: dict[bytes, Message]
     _watched = False
     """Whether a call may be worth a line of the audit."""
     _tracing: Tracing | None = None
@@ -73,6 +78,7 @@ class MiDoor(Module):
         self.access = self._policy()
         if self.audit:
             self._audit = AuditLog(self.audit)
+        self._known = {}
         self._watched = self._audit is not None or self.access is not None
         if self.trace_bwlist:
             self._bwlist = parse_bwlist(self.trace_bwlist, self.services.mi)
@@ -135,6 +141,20 @@ class MiDoor(Module):
             self.access,
             identity,
         )
+
+    def run_bytes(self, data: bytes, origin: Origin) -> Answer:
+        """Run the message that `data` holds, all of it; like `run`.
+
+        Who watches a host sends the same bytes again and again: those are read once.
+        """
+        message = self._known.get(data)
+        if message is None:
+            message = parse(data)
+            if len(data) <= MAX_KNOWN_SIZE and isinstance(message, Request):
+                if len(self._known) >= MAX_KNOWN:
+                    self._known.clear()
+                self._known[data] = message
+        return self.run(message, origin)
 
     def run(self, message: Message, origin: Origin) -> Answer:
         """Run what a client sent; see the top of the file for what comes back.  Never raises."""

@@ -65,10 +65,11 @@ class RequestReader:
         requests of most clients go, one by one, and it does nothing that is not needed for them.
         """
         head = self._last
-        if head is None or not self.is_empty or not data.startswith(self._last_bytes):
+        if self._at < len(self._data) or self._head is not None or not data.startswith(self._last_bytes):
             return None
-        start = len(self._last_bytes)
-        return data[start:] if len(data) - start == head.length and head.length <= self.max_body else None
+        if head is None or head.length is None or len(data) != len(self._last_bytes) + head.length:
+            return None
+        return data[len(self._last_bytes) :] if head.length <= self.max_body else None
 
     @property
     def last(self) -> Head | None:

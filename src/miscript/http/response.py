@@ -27,10 +27,11 @@ CLOSES: Final = b"Connection: close\r\n"
 class Responses:
     """Makes answers."""
 
-    __slots__ = ("_fronts", "_second")
+    __slots__ = ("_date", "_fronts", "_until")
 
     def __init__(self) -> None:
-        self._second = -1
+        self._date = b""
+        self._until = 0.0
         self._fronts: dict[tuple[int, bytes, bytes, bytes], bytes] = {}
 
     def make(
@@ -48,27 +49,28 @@ class Responses:
         `connection` is one of the three above; `fields` are more header lines, each with its CR LF; `without_body`
         is for HEAD.
         """
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
+        now = time.time()
+        if not self._until - 1 <= now < self._until:
+            self._until = float(int(now) + 1)
+            self._date = formatdate(int(now), usegmt=True).encode("ascii")
             self._fronts.clear()
         key = (status, content_type, connection, fields)
         front = self._fronts.get(key)
         if front is None:
             front = self._fronts[key] = self._front(*key)
-        if without_body:
-            return front + b"%d\r\n\r\n" % len(body)
-        return front + b"%d\r\n\r\n%b" % (len(body), body)
+        size = len(body)
+        length = _LENGTHS[size] if size < len(_LENGTHS) else b"%d\r\n\r\n" % size
+        return front + length if without_body else front + length + body
 
     def _front(self, status: int, content_type: bytes, connection: bytes, fields: bytes) -> bytes:
-        date = formatdate(self._second, usegmt=True).encode("ascii")
         reason = _REASONS.get(status) or HTTPStatus(status).phrase
         return (
-            b"HTTP/1.1 %d %b\r\nDate: %b\r\n%b" % (status, reason.encode("ascii"), date, connection)
+            b"HTTP/1.1 %d %b\r\nDate: %b\r\n%b" % (status, reason.encode("ascii"), self._date, connection)
             + fields
             + (b"Content-Type: %b\r\n" % content_type if content_type else b"")
             + b"Content-Length: "
         )
 
 
+_LENGTHS: Final = tuple(b"%d\r\n\r\n" % size for size in range(1024))
 _REASONS: Final = {413: "Content Too Large"}

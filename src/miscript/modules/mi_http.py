@@ -20,7 +20,6 @@ from ..errors import ConfigurationError
 from ..exports import parameter
 from ..http.response import HTML, JSON
 from ..http_server import HttpRequest, HttpServer, Reply
-from ..mi.jsonrpc import parse
 from ..mi.origin import NOBODY, Backend, Identity, Origin
 from ..mi_door import MiDoor
 
@@ -64,24 +63,23 @@ class MiHttp(MiDoor):
         """Answer one HTTP request."""
         if self._hosts and not self._is_our_host(request.head.get(b"host")):
             return WRONG_HOST
-        memo = request.client.memo
-        origin = memo.get(request.head.get(b"authorization"))
-        if origin is None:
-            origin = self._origin(request)
+        authorization = request.head.fields.get(b"authorization", b"")
+        origin = request.client.memo.get(authorization) or self._origin(request, authorization)
         if request.head.method == "GET":
             return self._refuse_get(origin)
         if not request.body:
             return NO_BODY
-        answer = self.run(parse(request.body), origin)
-        return self._reply(answer) if isinstance(answer, bytes) else self._reply_later(answer)
-
-    def _reply(self, answer: bytes) -> Reply:
-        if not answer:
-            return ACCEPTED
-        return Reply(200, JSON, answer) if len(answer) <= self._largest else TOO_LARGE
+        answer = self.run_bytes(request.body, origin)
+        if not isinstance(answer, bytes):
+            return self._reply_later(answer)
+        return Reply(200, JSON, answer) if 0 < len(answer) <= self._largest else self._special_reply(answer)
 
     async def _reply_later(self, waiting: Coroutine[Any, Any, bytes]) -> Reply:
-        return self._reply(await waiting)
+        answer = await waiting
+        return Reply(200, JSON, answer) if 0 < len(answer) <= self._largest else self._special_reply(answer)
+
+    def _special_reply(self, answer: bytes) -> Reply:
+        return TOO_LARGE if answer else ACCEPTED
 
     def _refuse_get(self, origin: Origin) -> Reply:
         exchange = self.services.mi.trace(origin, "unknown") if origin.tracing is not None else None
@@ -95,10 +93,9 @@ class MiHttp(MiDoor):
         name = host.decode("latin-1").lower()
         return name in self._hosts or re.sub(r":\d*$", "", name) in self._hosts
 
-    def _origin(self, request: HttpRequest) -> Origin:
+    def _origin(self, request: HttpRequest, authorization: bytes) -> Origin:
         """The origin of a client with these credentials, kept for its further requests."""
         client = request.client
-        authorization = request.head.get(b"authorization")
         host, port = client.source
         origin = self.origin(
             client.source,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import platform
 import time
+from functools import lru_cache
 from importlib import metadata
 from typing import Final
 
@@ -54,7 +55,7 @@ class CoreCommands(CorePart):
     def mi_uptime(self) -> object:
         """tells the time, when the host was started and how long it runs"""
         now, started = self.services.clock.time(), self.services.started
-        return {"Now": time.ctime(now), "Up since": time.ctime(started), "Up time": f"{int(now - started)} [sec]"}
+        return {"Now": _ctime(int(now)), "Up since": _ctime(int(started)), "Up time": f"{int(now - started)} [sec]"}
 
     @mi_command("version", "", "revision", read_only=True)
     def mi_version(self, revision: Raw = _NOT_GIVEN) -> object:
@@ -193,6 +194,12 @@ class CoreCommands(CorePart):
         if mi_cmd is None:
             return "Usage: help mi_cmd - returns information about 'mi_cmd'"
         return self.services.mi.help(mi_cmd)
+
+
+@lru_cache(maxsize=8)
+def _ctime(second: int) -> str:
+    """The local time as `ctime` writes it; asking the C library takes longer than everything else in `uptime`."""
+    return time.ctime(second)
 
 
 def _no_provisioning() -> MIError:

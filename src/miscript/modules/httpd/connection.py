@@ -248,9 +248,9 @@ class HttpConnection(asyncio.Protocol):
     def _answer_again(self, head: Head, body: bytes) -> bool:
         """Answer a request like the one before, if a module answers it at once and the connection stays."""
         action = head.action
-        if not isinstance(action, Handled) or action.drop_body or not head.keep_alive:
+        if action.__class__ is not Handled or not head.keep_alive:
             return False
-        answer = self._answer(Message(head, body))
+        answer = self._handle(action, head, body)
         if answer is not None and self._transport is not None:
             self._transport.write(answer)
         self._set_deadline(True)
@@ -265,22 +265,28 @@ class HttpConnection(asyncio.Protocol):
         if not head.keep_alive:
             self._ending = True
         if isinstance(action, Handled):
-            body = b"" if action.drop_body else message.body
-            try:
-                reply = action.handler(HttpRequest(head, body, self._client, action.login))
-            except Exception:
-                log.exception("a handler of httpd failed")
-                reply = Reply(500, HTML, b"")
-            if isinstance(reply, tuple):
-                return self._render(reply, head)
-            slot = _Slot()
-            self._slots.append(slot)
-            self._owner.later(self._answer_later(slot, reply, head))
-            return None
+            return self._handle(action, head, message.body)
         if isinstance(action, Fixed):
             self._ending = self._ending or action.close
             return self._render_fixed(action, head)
         self._ending = True
+        return None
+
+    def _handle(self, action: Handled, head: Head, body: bytes) -> bytes | None:
+        """Let a module answer; None if it answers later and the answer has its slot."""
+        if action.drop_body:
+            body = b""
+        try:
+            reply = action.handler(HttpRequest(head, body, self._client, action.login))
+        except Exception:
+            log.exception("a handler of httpd failed")
+            reply = Reply(500, HTML, b"")
+        if isinstance(reply, Reply):
+            stays = STAYS if head.version == "1.1" else STAYS_1_0
+            return self._owner.responses.make(reply[0], reply[1], reply[2], stays if head.keep_alive else CLOSES)
+        slot = _Slot()
+        self._slots.append(slot)
+        self._owner.later(self._answer_later(slot, reply, head))
         return None
 
     async def _answer_later(self, slot: _Slot, waiting: Coroutine[Any, Any, Reply], head: Head) -> None:
