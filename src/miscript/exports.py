@@ -156,7 +156,7 @@ class ScriptFunction:
 
     def export(self, module: str, instance: Any) -> Function:
         """The function as checker and compiler see it."""
-        implementation = None
+        implementation = Implementation(waits=_waits(self.function))
         if instance is not None:
             method = self.function.__get__(instance)
             implementation = Implementation(
@@ -316,7 +316,7 @@ class VariableExport:
         form = VariableForm(self.inner, self.index, self.writable)
         help = inspect.cleandoc(self.function.__doc__ or "")
         if instance is None:
-            return VariableSignature(self.name, module, (form,), help)
+            return VariableSignature(self.name, module, (form,), help, _without_host)
         read = self.function.__get__(instance)
         write = self.writer.__get__(instance) if self.writer else None
 
@@ -342,6 +342,11 @@ class VariableExport:
             )
 
         return VariableSignature(self.name, module, (form,), help, bind)
+
+
+def _without_host(inner: Any, index: Any, binder: Any) -> VariableAccess:
+    """Stands for a variable that miscript has, in a catalog that only checks."""
+    raise ValueError("a catalog without a host cannot bind variables")
 
 
 def _always(value: Value) -> Callable[[Run], Value]:
@@ -381,6 +386,7 @@ class CommandDeclaration:
     read_only: bool
     named_only: bool
     extra: bool
+    prepare: str | None
 
     def __get__(self, instance: Any, owner: type) -> Any:
         return self if instance is None else self.function.__get__(instance, owner)
@@ -394,12 +400,15 @@ def mi_command(
     read_only: bool = False,
     named_only: bool = False,
     extra: bool = False,
+    prepare: str | None = None,
 ) -> Callable[[Callable[..., Any]], CommandDeclaration]:
     """Declare an MI command.
 
     Each recipe is a text of parameter names separated by blanks, "" for none at all.  `aliases` are old names.
     `module` is for the core's groups ("cache", "evi" …).  `read_only` commands may be called by viewers.
-    `extra`: the server has no such command, so `which` lists it behind the server's own.
+    `extra`: the server has no such command, so `which` lists it behind the server's own.  `prepare` names a method
+    that takes the handler's arguments and returns what does the work each time: `mi()` calls it once when command
+    and parameters are written out in the script.
     """
     exact = tuple(tuple(recipe.split()) for recipe in recipes or ("",))
 
@@ -409,7 +418,7 @@ def mi_command(
         if "kwargs" not in taken and not return_names <= taken:
             missing = ", ".join(sorted(return_names - taken))
             raise DeclarationError(f"MI command '{name}': the handler has no parameter {missing}")
-        return CommandDeclaration(function, name, exact, tuple(aliases), module, read_only, named_only, extra)
+        return CommandDeclaration(function, name, exact, tuple(aliases), module, read_only, named_only, extra, prepare)
 
     return declare
 

@@ -309,7 +309,7 @@ def test_a_bound_command_runs_again_and_again_and_is_counted(registry: Registry)
     bound = registry.bind("cache_fetch", ["s", 5])
     assert bound.run() == bound.run() == {"key": "5", "value": "s"}
     assert registry.resolve("fetch").counters.succeeded == 2
-    assert registry.run(registry.prepare(bound.command, {"attr": "a", "system": "s"})) == {"key": "a", "value": "s"}
+    assert registry.begin(bound.command, {"attr": "a", "system": "s"}) == {"key": "a", "value": "s"}
     assert registry.resolve("fetch").counters.calls == 3
 
 

@@ -139,6 +139,7 @@ class Host:
                         help=(declared.function.__doc__ or "").strip(),
                         read_only=declared.read_only,
                         named_only=declared.named_only,
+                        prepare=getattr(module, declared.prepare) if declared.prepare else None,
                     ),
                     extra=declared.extra,
                 )

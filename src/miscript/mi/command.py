@@ -15,6 +15,7 @@ Source: OpenSIPS manual, "Management Interface"; observed answers of OpenSIPS 4.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -25,7 +26,7 @@ from ..errors import DeclarationError, MIError
 from .jsonrpc import Params, invalid_params
 from .parameters import Raw, Reader, python_name, reader_for
 
-__all__ = ["NO_RESULT", "Command", "Counters", "Handler", "Invocation", "Later", "Raw", "Recipe"]
+__all__ = ["NO_RESULT", "Command", "Counters", "Handler", "Later", "Raw", "Recipe"]
 
 Recipe: TypeAlias = tuple[str, ...]
 Handler: TypeAlias = Callable[..., object]
@@ -85,14 +86,6 @@ class _Plan(NamedTuple):
     from_dict: Callable[[dict[str, object]], Arguments]
 
 
-@dataclass(slots=True)
-class Invocation:
-    """A command with its arguments, ready to be run.  Not frozen because that would make making one slow."""
-
-    command: Command
-    arguments: Arguments
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Command:
     """An MI command of a module.
@@ -115,12 +108,16 @@ class Command:
     read_only: bool = False
     named_only: bool = False
     waits: bool = False
+    prepare: Callable[..., Callable[[], object]] | None = None
+    """Takes the handler's arguments and returns what does the work each time; only for commands that do not wait."""
     group: str = field(init=False)
     """The module as the Management Interface names it: without `proto_`."""
     full: str = field(init=False)
     """The canonical name, `module:command`."""
     counters: Counters = field(init=False, repr=False)
     _takes_origin: bool = field(init=False, repr=False)
+    texts_as_given: frozenset[int] = field(init=False, repr=False)
+    """Numbers of positional texts that the handler takes just as they are."""
     _by_count: Mapping[int, _Plan | None] = field(init=False, repr=False)
     _by_names: Mapping[frozenset[str], _Plan] = field(init=False, repr=False)
 
@@ -137,6 +134,7 @@ class Command:
         for recipe, plan in zip(self.recipes, plans, strict=True):
             by_count[len(recipe)] = None if len(recipe) in by_count else plan
         put(self, "_by_count", by_count)
+        put(self, "texts_as_given", self._text_counts(by_count))
         put(self, "_by_names", {frozenset(r): p for r, p in zip(self.recipes, plans, strict=True)})
 
     def arguments(self, params: Params) -> Arguments:
@@ -152,6 +150,13 @@ class Command:
         if isinstance(params, dict):
             return self._named(params)
         return self._positional(params)
+
+    def ready(self, params: Params) -> Callable[[], object]:
+        """A function that runs the command with `params`, neither counted nor guarded.  Raises `MIError` (-32602)."""
+        arguments = self.arguments(params)
+        if self.prepare is not None:
+            return self.prepare(*arguments)
+        return functools.partial(self.handler, *arguments) if arguments else self.handler
 
     def _named(self, params: dict[str, object]) -> Arguments:
         plan = self._by_names.get(frozenset(params)) if params else None
@@ -214,6 +219,19 @@ class Command:
         return _Plan(
             _collector([(argument, place, readers[name]) for argument, place, name in steps], defaults),
             _collector([(argument, name, readers[name]) for argument, _, name in steps], defaults),
+        )
+
+    def _text_counts(self, by_count: Mapping[int, _Plan | None]) -> frozenset[int]:
+        wanted = list(self._handler_parameters().values())
+        texts = [reader_for(p, p.name, self.handler).__qualname__.startswith("text_reader") for p in wanted]
+        names = [p.name for p in wanted]
+        return frozenset(
+            len(recipe)
+            for recipe in self.recipes
+            if by_count[len(recipe)] is not None
+            and not self.named_only
+            and [python_name(name) for name in recipe] == names[: len(recipe)]
+            and all(texts[: len(recipe)])
         )
 
     @property

@@ -23,7 +23,7 @@ from typing import NamedTuple, assert_never, cast
 
 from ..errors import DeclarationError, MIError
 from . import tracing
-from .command import NO_RESULT, Arguments, Command, Invocation, Later
+from .command import NO_RESULT, Command, Later
 from .jsonrpc import (
     METHOD_AMBIGUOUS,
     METHOD_NOT_FOUND,
@@ -169,51 +169,55 @@ class Registry:
 
     # Calls with everything known beforehand, or prepared
 
-    def prepare(self, command: Command, params: Params) -> Invocation:
-        """`command` with `params` checked and read.  Raises `MIError` (-32602)."""
-        return Invocation(command, command.arguments(params))
-
-    def run(self, invocation: Invocation) -> object:
-        """Run what was prepared: see `Bound` for what that returns and raises."""
-        return self._runner(invocation.command, invocation.arguments)()
+    def begin(self, command: Command, params: Params) -> object:
+        """Run `command`: its result, or a `Later` where this call waits.  Raises `MIError`; counts, does not time."""
+        try:
+            result = command.handler(*command.arguments(params))
+        except Exception as error:
+            raise self.failed(command, error) from None
+        if command.waits:
+            return Later(self.waited(command, cast(Awaitable[object], result)))
+        return self.ended(command, result)
 
     def bind(self, name: str, params: Params = None) -> Bound:
         """The command called `name` with `params`, ready to be run any number of times.  Raises `MIError`."""
         command = self.resolve(name)
-        return Bound(command, self._runner(command, command.arguments(params)))
-
-    def _runner(self, command: Command, arguments: Arguments) -> Callable[[], object]:
-        handler, counters = command.handler, command.counters
+        work = command.ready(params)
 
         def run() -> object:
             try:
-                result = handler(*arguments)
+                result = work()
             except Exception as error:
-                raise self._failed(command, error) from None
-            if result is NO_RESULT:
-                raise self._failed(command, result)
-            if result.__class__ is Later:
-                return Later(waited(result))
-            counters.succeeded += 1
-            return result
+                raise self.failed(command, error) from None
+            return self.ended(command, result)
 
-        async def waited(operation: Awaitable[object]) -> object:
-            try:
-                result = await operation
-            except Exception as error:
-                raise self._failed(command, error) from None
-            except BaseException:
-                counters.cancelled += 1
-                raise
-            if result is NO_RESULT:
-                raise self._failed(command, result)
-            counters.succeeded += 1
-            return result
+        async def run_waiting() -> object:
+            return await self.waited(command, cast(Awaitable[object], work()))
 
-        async def begin() -> object:
-            return await cast(Awaitable[object], handler(*arguments))
+        return Bound(command, run_waiting if command.waits else run)
 
-        return (lambda: waited(begin())) if command.waits else run
+    def ended(self, command: Command, result: object) -> object:
+        """Count a handler that has returned; where only this call waits, the count follows when that is over."""
+        if result is NO_RESULT:
+            raise self.failed(command, result)
+        if result.__class__ is Later:
+            return Later(self.waited(command, result))
+        command.counters.succeeded += 1
+        return result
+
+    async def waited(self, command: Command, operation: Awaitable[object]) -> object:
+        """Wait for a handler, and count how it ended.  Raises `MIError`."""
+        try:
+            result = await operation
+        except Exception as error:
+            raise self.failed(command, error) from None
+        except BaseException:
+            command.counters.cancelled += 1
+            raise
+        if result is NO_RESULT:
+            raise self.failed(command, result)
+        command.counters.succeeded += 1
+        return result
 
     # Calls from doors
 
@@ -284,7 +288,7 @@ class Registry:
         """Count and trace the end of a call; `outcome` is its result, or the exception that it raised."""
         response = Response(id=request.id, wanted=request.has_id)
         if isinstance(outcome, Exception) or outcome is NO_RESULT:
-            response.error = self._failed(command, outcome)
+            response.error = self.failed(command, outcome)
             response.error.__traceback__ = None  # it would keep the frames of the call alive
         else:
             response.result = outcome
@@ -299,7 +303,7 @@ class Registry:
         command.counters.timed += 1
         command.counters.seconds += self.seconds() - started
 
-    def _failed(self, command: Command, outcome: object) -> MIError:
+    def failed(self, command: Command, outcome: object) -> MIError:
         """Count a call that failed; the error to answer with.  What no handler should raise is logged here, once."""
         match outcome:
             case MIError():

@@ -35,6 +35,7 @@ _ESCAPES = {code: f"\\u{code:04x}" for code in range(0x20)} | {
     ord("\r"): "\\r",
     ord("\t"): "\\t",
 }
+POINT, MINUS, PLUS = b".-+"
 _FRACTION = re.compile(rb"\.[0-9]+(?:e[+-]?[0-9]+)?[,\]}]")
 _EXPONENT = re.compile(rb"e[+-][0-9]+[,\]}]")
 _ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
@@ -56,15 +57,22 @@ def compact(value: object) -> bytes:
     """`value` without any blanks."""
     if value.__class__ is not float:
         try:
-            data = orjson.dumps(value, option=_ONLY_JSON)
+            data = orjson.dumps(value, None, _ONLY_JSON)
         except TypeError:  # bytes that are not UTF-8, integers above 64 bits, or indeed no JSON
             return encode(_text(value, pretty=False))
-        # orjson writes floats in its own way; a text that merely looks like one goes the slow way, unchanged.
-        if not (b"." in data and _FRACTION.search(data)) and not (
-            (b"e-" in data or b"e+" in data) and _EXPONENT.search(data)
-        ):
+        if not _may_hold_floats(data):
             return data
     return encode(_text(value, pretty=False))
+
+
+def _may_hold_floats(data: bytes) -> bool:
+    """Whether orjson may have written a float, in its own way; a text that merely looks like one does no harm.
+
+    Looking for one byte first is much quicker than the patterns.
+    """
+    if POINT in data and _FRACTION.search(data) is not None:
+        return True
+    return (MINUS in data or PLUS in data) and _EXPONENT.search(data) is not None
 
 
 def pretty(value: object) -> bytes:
@@ -76,7 +84,15 @@ def dumps_text(value: object, pretty: bool = False) -> str:
     """`value` as a script's text: what `mi()` puts into its return variable."""
     if pretty:
         return _text(value, pretty=True)
-    return compact(value).decode("utf-8", "surrogateescape")
+    if value.__class__ is not float:  # what `compact` does, without the way through bytes for what is no UTF-8
+        try:
+            data = orjson.dumps(value, None, _ONLY_JSON)
+        except TypeError:
+            return _text(value, pretty=False)
+        # As `_may_hold_floats` looks for them, written out: `mi()` comes here with each result.
+        if not (46 in data or 45 in data or 43 in data) or not _may_hold_floats(data):
+            return data.decode()
+    return _text(value, pretty=False)
 
 
 def float_text(number: float) -> str:

@@ -16,26 +16,27 @@ command.  Source: OpenSIPS manual, module mi_script; docs/mi_script.md.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import TypeAlias, cast
 
 from ..errors import MIError
 from ..exports import BoundAvp, BoundText, BoundVariable, Module, bound_function, parameter
 from ..mi.command import NO_RESULT, Command, Later
-from ..mi.jsonrpc import SERVER_ERROR, Params
+from ..mi.jsonrpc import SERVER_ERROR, Params, Response
 from ..mi.origin import Backend, Origin, Tracing
 from ..mi.tracing import Exchange, parse_bwlist
 from ..mi.writer import dumps_text
-from ..script.access import AvpAccess
+from ..script.access import AvpAccess, VarAccess
 from ..script.runtime import Pending, Run
-from ..script.signatures import Argument
+from ..script.signatures import Argument, VariableAccess
 from ..trace import NOWHERE, Address
 from ..values import Value, plain_text
 
 log = logging.getLogger("miscript.mi_script")
 
 INTERNAL, BAD_AVPS, NOT_WRITTEN, TIMEOUT = -1, -2, -3, -4
+Values: TypeAlias = Callable[[Run], list[Value]]
 BAD_AVPS_TEXT = "could not parse script params!"
 AROUND_WORDS = "\t\r\n"
 
@@ -144,8 +145,13 @@ class MiScript(Module):
         A value `__array(a b)` is a list.  A command that answers later suspends the route, nothing else.
         """
         store = self._store(ret_var)
-        if command.is_constant and params_avp is None and vals_avp is None and self._tracing is None:
-            return self._bound(str(command.constant), store)
+        if command.is_constant and self._tracing is None:
+            names, values = _avp(params_avp), _avp(vals_avp)
+            if names is None and values is None:
+                return self._bound(str(command.constant), store)
+            known = self._known(str(command.constant))
+            if known is not None and not known.waits and (names is None or values is None):
+                return self._bound_to_texts(known, cast(Values, names or values), store)
         prepare = self._preparation(command, params_avp, vals_avp)
 
         def call(run: Run) -> int | Awaitable[int]:
@@ -156,9 +162,9 @@ class MiScript(Module):
                 return store(run, refused.code, refused.text)
             except MIError as error:
                 return store(run, -abs(error.code), error.message)
-            if self._tracing is not None or prepared.command.waits:
+            if self._tracing is not None:
                 return self._traced(run, prepared, store)
-            return self._run_now(run, prepared, store)
+            return self._run(run, prepared.command, prepared.params, store)
 
         return call
 
@@ -220,10 +226,9 @@ class MiScript(Module):
 
         if not command.is_constant or (names is None and values is None):
             return prepare
+        found = self._known(str(command.constant))
         name, _ = split_words(str(command.constant))
-        try:
-            found = resolve(name)
-        except Refused:
+        if found is None:
             return prepare
 
         def prepare_known(run: Run) -> Call:
@@ -235,6 +240,13 @@ class MiScript(Module):
                 raise replace(refused, command=found, name=name) from None
 
         return prepare_known
+
+    def _known(self, text: str) -> Command | None:
+        """The command that a text written out in the script names; None when there is none."""
+        try:
+            return self._resolve(split_words(text)[0])
+        except Refused:
+            return None
 
     def _resolve(self, name: str) -> Command:
         if not name:
@@ -255,56 +267,75 @@ class MiScript(Module):
         except Refused as refused:
             code, message = refused.code, refused.text
             return lambda run: store(run, code, message)
-        try:
-            run_command = self.services.mi.bind(name, params).run
-        except MIError as error:
-            return self._always_failing(command, error, store)
         if command.waits:
-            return lambda run: self._finish_later(run, cast(Coroutine[Any, Any, object], run_command()), store)
-        write = store.write
-        dumps, pretty = dumps_text, bool(self.pretty_printing)
+            return lambda run: self._run(run, command, params, store)
+        try:
+            work = command.ready(params)
+        except MIError as error:
+            refused_call = error
+            return lambda run: self._failed(run, command, refused_call, store)
+        counters, put = command.counters, store.put
 
         def call(run: Run) -> int | Awaitable[int]:
             try:
-                result = run_command()
-            except MIError as error:
-                return store(run, -abs(error.code), error.message)
-            if write is None:
-                return self._finish_later(run, result, store) if isinstance(result, Later) else 1
+                result = work()
+            except Exception as error:
+                return self._failed(run, command, error, store)
+            if result is NO_RESULT or result.__class__ is Later:
+                return self._unusual(run, command, result, store)
+            counters.succeeded += 1
+            return put(run, result)
+
+        return call
+
+    def _bound_to_texts(
+        self, command: Command, values: Callable[[Run], list[Value]], store: Store
+    ) -> Callable[[Run], int | Awaitable[int]]:
+        """A call of a known command with an AVP: texts go to the handler as they are, where it takes them so."""
+        handler, counters, put, as_given = command.handler, command.counters, store.put, command.texts_as_given
+
+        def call(run: Run) -> int | Awaitable[int]:
+            given = values(run)
+            for value in given:
+                if value.__class__ is not str:
+                    return self._run(run, command, positional(given), store)
+            if len(given) not in as_given:
+                return self._run(run, command, positional(given), store)
             try:
-                return 1 if write(run, dumps(result, pretty)) else NOT_WRITTEN
-            except (TypeError, ValueError):
-                return (
-                    self._finish_later(run, result, store) if isinstance(result, Later) else store.result(run, result)
-                )
+                result = handler(*given)
+            except Exception as error:
+                return self._failed(run, command, error, store)
+            if result is NO_RESULT or result.__class__ is Later:
+                return self._unusual(run, command, result, store)
+            counters.succeeded += 1
+            return put(run, result)
 
         return call
 
-    def _always_failing(self, command: Command, error: MIError, store: Store) -> Callable[[Run], int]:
-        counted = command.counters.failed
+    def _failed(self, run: Run, command: Command, error: object, store: Store) -> int:
+        """A command that failed: counted, and logged where it should not have."""
+        failure = self.services.mi.failed(command, error)
+        return store(run, -abs(failure.code), failure.message)
 
-        def call(run: Run) -> int:
-            counted[error.code] = counted.get(error.code, 0) + 1
-            return store(run, -abs(error.code), error.message)
+    def _unusual(self, run: Run, command: Command, result: object, store: Store) -> int | Awaitable[int]:
+        """A handler that handed back nothing, or whose result comes later."""
+        if result is NO_RESULT:
+            return self._failed(run, command, result, store)
+        return self._finish(run, self.services.mi.ended(command, result), store)
 
-        return call
-
-    def _run_now(self, run: Run, call: Call, store: Store) -> int | Awaitable[int]:
-        registry = self.services.mi
+    def _run(self, run: Run, command: Command, params: Params, store: Store) -> int | Awaitable[int]:
         try:
-            result = registry.run(registry.prepare(call.command, call.params))
-        except MIError as error:
-            if error.code == -32602:
-                call.command.counters.failed[-32602] = call.command.counters.failed.get(-32602, 0) + 1
-            return store(run, -abs(error.code), error.message)
-        return self._finish_later(run, result, store) if isinstance(result, Later) else store.result(run, result)
-
-    async def _finish_later(self, run: Run, operation: Awaitable[object], store: Store) -> int:
-        try:
-            result = await operation
+            result = self.services.mi.begin(command, params)
         except MIError as error:
             return store(run, -abs(error.code), error.message)
-        return store.result(run, result)
+        return self._finish(run, result, store) if result.__class__ is Later else store.put(run, result)
+
+    async def _finish(self, run: Run, operation: object, store: Store) -> int:
+        try:
+            result = await cast(Later, operation)
+        except MIError as error:
+            return store(run, -abs(error.code), error.message)
+        return store.put(run, result)
 
     async def _traced(self, run: Run, call: Call, store: Store) -> int:
         exchange = self._trace(run, call.name, call.params, call.command)
@@ -313,23 +344,20 @@ class MiScript(Module):
 
     async def _outcome(self, call: Call) -> object:
         """The result of a command, or its MIError."""
-        registry = self.services.mi
         try:
-            result = registry.run(registry.prepare(call.command, call.params))
-            if call.command.waits or isinstance(result, Later):
-                return await cast(Awaitable[object], result)
-            return result
+            result = self.services.mi.begin(call.command, call.params)
+            return await result if isinstance(result, Later) else result
         except MIError as error:
             return error
 
     def _conclude(self, run: Run, outcome: object, exchange: Exchange | None, store: Store) -> int:
         if isinstance(outcome, MIError):
-            code, text = -abs(outcome.code), outcome.message
-        else:
-            code, text = store.text_of(outcome)
+            if exchange is not None:
+                exchange.reply(outcome.message)
+            return store(run, -abs(outcome.code), outcome.message)
         if exchange is not None:
-            exchange.reply(text)
-        return store(run, code, text)
+            exchange.answer(Response(outcome))
+        return store.put(run, outcome)
 
     def _pending(self, run: Run, call: Call, store: Store) -> Pending:
         exchange = self._trace(run, call.name, call.params, call.command)
@@ -368,36 +396,56 @@ class MiScript(Module):
     # -- the return variable ----------------------------------------------------------------------------------
 
     def _store(self, ret_var: Argument | None) -> Store:
-        write = None if ret_var is None or ret_var.variable is None else ret_var.variable.set
-        return Store(write, bool(self.pretty_printing))
+        access = None if ret_var is None else ret_var.variable
+        return Store(None if access is None else access.set, self._put(access))
+
+    def _put(self, access: VariableAccess | None) -> Callable[[Run, object], int]:
+        """A function that writes a result and gives the return code."""
+        pretty = bool(self.pretty_printing)
+        if access is None:
+            return lambda run, result: 1
+        if isinstance(access, VarAccess):
+            slot = access.slot
+
+            def put_var(run: Run, result: object) -> int:
+                try:
+                    run.vars[slot] = dumps_text(result, pretty)
+                except (TypeError, ValueError):
+                    return not_json(run, access)
+                return 1
+
+            return put_var
+
+        def put(run: Run, result: object) -> int:
+            try:
+                text = dumps_text(result, pretty)
+            except (TypeError, ValueError):
+                return not_json(run, access)
+            return 1 if access.set(run, text) else NOT_WRITTEN
+
+        return put
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Puts what a command said into the return variable and gives the return code."""
+    """Puts what a command said into the return variable and gives the return code.
+
+    Called with a code and a text it stores the text; `put` stores a result as JSON.
+    """
 
     write: Callable[[Run, Value], bool] | None
-    pretty: bool
+    put: Callable[[Run, object], int]
 
     def __call__(self, run: Run, code: int, text: str) -> int:
         if self.write is not None and not self.write(run, text):
             return NOT_WRITTEN
         return code
 
-    def result(self, run: Run, result: object) -> int:
-        """Store a result that may turn out to be no JSON."""
-        return self(run, *self.text_of(result))
 
-    def text_of(self, result: object) -> tuple[int, str]:
-        if result is NO_RESULT:
-            return SERVER_ERROR, "Server error"
-        if self.write is None:
-            return 1, ""
-        try:
-            return 1, dumps_text(result, self.pretty)
-        except (TypeError, ValueError):
-            log.exception("an MI command answered with something that is no JSON")
-            return SERVER_ERROR, "Server error"
+def not_json(run: Run, access: VariableAccess) -> int:
+    """A command answered with something that cannot be written as JSON: its fault, said in the log."""
+    log.exception("an MI command answered with something that is no JSON")
+    return SERVER_ERROR if access.set(run, "Server error") else NOT_WRITTEN
 
 
 def _ends(message: object) -> tuple[Address, Address]:
@@ -406,13 +454,14 @@ def _ends(message: object) -> tuple[Address, Address]:
     return (source, getattr(message, "destination", NOWHERE)) if source[1] else (NOWHERE, NOWHERE)
 
 
-def _avp(argument: Argument | None) -> Callable[[Run], list[Value]] | None:
+def _avp(argument: Argument | None) -> Values | None:
     """All values of an AVP, the first added first; with an index the one value."""
     if argument is None:
         return None
     access = argument.variable
     if isinstance(access, AvpAccess) and access.index in (None, "*"):
-        return access.all
+        name = access.name
+        return access.all if callable(name) else lambda run: run.avps.get(name) or []
     get = argument.get
     return lambda run: [] if (value := get(run)) is None else [value]
 

@@ -60,19 +60,39 @@ class CoreCache(CorePart):
             raise invalid_params("Negative expire value")
         return _command("store", lambda: self._cache_engine(system).store(attr, value, expire), lambda done: OK)
 
-    @mi_command("fetch", "system attr", aliases=["cache_fetch"], module="cache", read_only=True)
+    # Scripts ask for this command more than for all the rest: there is no function in between that can be spared.
+
+    @mi_command(
+        "fetch", "system attr", aliases=["cache_fetch"], module="cache", read_only=True, prepare="_prepared_fetch"
+    )
     def mi_cache_fetch(self, system: str, attr: str) -> object:
         """tells the value of a key"""
-        fetch = self._fetchers.get(system) if attr else None
-        if fetch is None:
-            fetch = self._fetcher(system, attr)
+        fetch = self._fetchers.get(system) or self._fetcher(system, attr)
         try:
             value = fetch(attr)
         except CacheError as error:
             raise _refused("fetch", error) from error
-        if value.__class__ is str:  # no function in between: scripts ask for this more than for all the rest
+        if value.__class__ is str:
             return {"key": attr, "value": value}
+        _check_names(system, attr)
         return _answer("fetch", value, partial(_fetched, attr))
+
+    def _prepared_fetch(self, system: str, attr: str) -> Callable[[], object]:
+        try:
+            fetch = self._fetchers.get(system) or self._fetcher(system, attr)
+        except MIError:
+            return partial(self.services.mi.resolve("cache:fetch").handler, system, attr)
+
+        def fetched() -> object:
+            try:
+                value = fetch(attr)
+            except CacheError as error:
+                raise _refused("fetch", error) from error
+            if value.__class__ is str:
+                return {"key": attr, "value": value}
+            return _answer("fetch", value, partial(_fetched, attr))
+
+        return fetched
 
     def _fetcher(self, system: str, attr: str) -> Callable[[str], Answer[str | None]]:
         """The `fetch` of an engine, kept for the next time.  Raises MIError."""
