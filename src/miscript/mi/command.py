@@ -228,7 +228,8 @@ class Command:
         return frozenset(
             len(recipe)
             for recipe in self.recipes
-            if by_count[len(recipe)] is not None
+            if recipe
+            and by_count[len(recipe)] is not None
             and not self.named_only
             and [python_name(name) for name in recipe] == names[: len(recipe)]
             and all(texts[: len(recipe)])
