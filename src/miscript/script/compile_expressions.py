@@ -473,7 +473,8 @@ class ExpressionCompiler(Trees):
 
         implementation = resolved.function.implementation
         assert implementation is not None and implementation.call is not None
-        default = inspect.signature(implementation.call).parameters[parameter.name].default
+        own = inspect.signature(implementation.call).parameters.get(parameter.name)
+        default = own.default if own is not None else None  # a stub has no parameters of its own
         return default if isinstance(default, int | str) else None
 
     def passed(self, given: n.Expression, parameter: Parameter) -> ast.expr:

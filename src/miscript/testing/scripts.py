@@ -137,7 +137,7 @@ class RunningScript:
         self.settle()
         return count
 
-    def mi(self, command: str, *values: object, **named: object) -> object:
+    def mi(self, command: str, /, *values: object, **named: object) -> object:
         """The result of an MI command, with parameters by position or by name.  Raises MIError."""
         params: list[object] | dict[str, object] | None = list(values) or named or None
         return self._wait(call_command(self.host.services.mi, command, params))
