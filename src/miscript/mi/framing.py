@@ -11,7 +11,7 @@ Several processes write to one FIFO.  Writes up to PIPE_BUF (4096 bytes on Linux
 such write is never mixed with another's; larger ones can be, and nobody can tell.  Hence the rules:
 
 - a request may come in any number of pieces; if its next piece is not there within `PATIENCE` it is broken and is
-  answered `Parse error` on its reply name;
+  answered `Parse error` on its reply name, at once when its beginning shows that it is no JSON;
 - behind anything broken, the rest of what has been read is dropped: it may be the inside of the broken request;
 - a request above the limit is answered, and its bytes are passed over, without keeping them, up to its end.
 
@@ -42,6 +42,8 @@ _HEAD: Final = re.compile(rb"[\x00-\x20]*:([^:./\\]*):[\x00-\x20]*")
 _NAME_REFUSED: Final = re.compile(rb"[./\\]")
 _OUTSIDE_TEXT: Final = re.compile(rb'["{}\[\]]')
 _INSIDE_TEXT: Final = re.compile(rb'["\\]')
+_HOPELESS: Final = re.compile(rb'\{[\x00-\x20]*[^\x00-\x20"}]')
+"""An object that cannot become one, whatever follows: there is no use in waiting for its end."""
 _NO_LITERAL: Final = re.compile(rb"[^0-9A-Za-z+.-]")
 
 
@@ -212,7 +214,7 @@ class FifoReader:
             if len(request.kept) > self.max_request:
                 request.kept = None
                 events.append(Framed(request.name, self._too_large()))
-        if end is None:
+        if end is None and (request.kept is None or not _HOPELESS.match(request.kept)):
             return stop
         self._request = None
         if request.kept is None:
