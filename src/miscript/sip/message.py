@@ -1,9 +1,10 @@
 """A SIP message: the bytes as they came, read only as far as somebody asks, and the edits of a script.
 
 `Message.parse` looks at the start line and at sizes, nothing else.  Header fields are found at the first question
-about one, and their values parsed when wanted.  `append_hf` and `remove_hf` are kept as a list of edits and
-applied when the message is written (`to_bytes`): what reads headers in the same route still sees the message as
-it came, as in OpenSIPS.  The Request-URI is the exception: a new one is seen at once.
+about one, and their values parsed when wanted.  `append_hf`, `remove_hf` and `replace_hf` are kept as a list of edits
+and applied when the message is written (`to_bytes`): what reads headers in the same route still sees the message as
+it came, as in OpenSIPS.  The Request-URI is the exception: a new one is seen at once.  `copy` gives a message with
+the same bytes and edits of its own, as each branch of a request needs.
 
 Source: RFC 3261 section 7 and 18.3.
 """
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..values import decode, encode
 from .branch import Branch
 from .headers import HeaderField, header_key, scan_headers
 from .name_addr import NameAddr
+from .received import NOT_RECEIVED
 from .syntax import SipSyntaxError
 from .uri import SipUri
 from .via import Via
@@ -52,23 +54,40 @@ class _Append:
 
 
 @dataclass(frozen=True, slots=True)
-class _Remove:
-    """A header field that is not to be written."""
+class _Replace:
+    """Other text in place of a header field; nothing removes it."""
 
     field: HeaderField
+    text: bytes = b""
+
+
+@dataclass(slots=True)
+class ViaWishes:
+    """What a script wants of the Via fields of one request.
+
+    `rport`: answer to the port that it came from, as if its Via asked for it (RFC 3581).  `own_rport`: ask for the
+    same in our own Via.  `host` and `port` stand in it in place of those of the socket.
+    """
+
+    rport: bool = False
+    own_rport: bool = False
+    host: str | None = None
+    port: int | None = None
 
 
 class Message:
     """A request or a response.
 
     `method` and `uri` (the Request-URI as text) are None in a response, `status` and `reason` in a request.
-    `branch` is where the script sends it.  `number` and `source` (address and port) are for whoever receives
-    messages; the first message of a host is number 1, one that nobody received has 0.
+    `branch` is where the script sends it, `branches` are where it goes too (parallel forking), and `reply_headers`
+    the header fields, each with its line end, that a reply of ours gets.  `received` tells where it came from and
+    to; `number` counts the messages of a host from 1, one that nobody received has 0.
     """
 
     __slots__ = (
-        "_body_start", "_by_key", "_edits", "_fields", "_headers_start", "branch", "data", "method", "number",
-        "original_uri", "reason", "source", "status", "version",
+        "_body_start", "_by_key", "_edits", "_fields", "_first_via", "_headers_start", "_via_is_read", "branch",
+        "branches", "data", "method", "number", "original_uri", "reason", "received", "reply_headers", "status",
+        "version", "via_wishes",
     )  # fmt: skip
 
     def __init__(self, data: bytes, start_line: re.Match[bytes], body_start: int) -> None:
@@ -87,10 +106,15 @@ class Message:
         self._body_start = body_start
         self._fields: tuple[HeaderField, ...] | None = None
         self._by_key: dict[str, list[HeaderField]] | None = None
+        self._first_via: tuple[Via, int] | None = None
+        self._via_is_read = False
         self.branch = Branch()
+        self.branches: list[Branch] = []
+        self.reply_headers: list[str] = []
+        self.via_wishes = ViaWishes()
         self.number = 0
-        self.source = ("0.0.0.0", 0)
-        self._edits: list[_Append | _Remove] = []
+        self.received = NOT_RECEIVED
+        self._edits: list[_Append | _Replace] = []
 
     @classmethod
     def parse(cls, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Message:
@@ -114,6 +138,18 @@ class Message:
         if data.count(b"\n", line.end(), end.end()) > limits.header_lines:
             raise SipSyntaxError(f"more than {limits.header_lines} header lines", line.end())
         return cls(data, line, end.end())
+
+    def copy(self) -> Message:
+        """The same message with its edits so far; what is changed in one is not seen in the other."""
+        new = Message.__new__(Message)
+        for name in Message.__slots__:
+            setattr(new, name, getattr(self, name))
+        new.branch = self.branch.copy()
+        new.branches = [branch.copy() for branch in self.branches]
+        new.reply_headers = self.reply_headers.copy()
+        new.via_wishes = replace(self.via_wishes)
+        new._edits = self._edits.copy()
+        return new
 
     def __len__(self) -> int:
         """The length in bytes as the message came."""
@@ -201,6 +237,43 @@ class Message:
         """All Via values, the last hop first.  Raises `SipSyntaxError`."""
         return [via for value in self.headers("Via") for via in Via.parse_many(value)]
 
+    @property
+    def first_via(self) -> Via | None:
+        """The first Via value, which names the last hop; None when there is none or it cannot be read."""
+        found = self.first_via_and_end
+        return None if found is None else found[0]
+
+    @property
+    def first_via_and_end(self) -> tuple[Via, int] | None:
+        """The first Via value, and where it ends in the value of the first Via field."""
+        if not self._via_is_read:
+            self._via_is_read = True
+            value = self.header("Via")
+            try:
+                self._first_via = None if value is None else Via.parse_at(value, 0)
+            except SipSyntaxError:
+                self._first_via = None
+        return self._first_via
+
+    def field(self, name: str) -> HeaderField | None:
+        """The first field `name` as it came."""
+        found = self._fields_of(name)
+        return found[0] if found else None
+
+    def all_fields(self, name: str) -> Sequence[HeaderField]:
+        """All fields `name` as they came."""
+        return self._fields_of(name)
+
+    @property
+    def source(self) -> tuple[str, int]:
+        """Address and port that it came from."""
+        return self.received.source
+
+    @property
+    def destination(self) -> tuple[str, int]:
+        """Our address and port that it came to."""
+        return self.received.destination
+
     # -- body -----------------------------------------------------------------------------------------------------
 
     @property
@@ -245,14 +318,34 @@ class Message:
     def remove_hf(self, name: str) -> int:
         """Leave out all fields `name`; gives how many there are."""
         found = self._fields_of(name)
-        self._edits += [_Remove(field) for field in found]
+        self._edits += [_Replace(field) for field in found]
         return len(found)
+
+    def remove_field(self, field: HeaderField) -> None:
+        """Leave out one field."""
+        self._edits.append(_Replace(field))
+
+    def replace_hf(self, field: HeaderField, value: str) -> None:
+        """Another value for one field; its name stays as it is written.
+
+        Raises `SipSyntaxError` when the value has a line end in it.
+        """
+        if "\r" in value or "\n" in value:
+            raise SipSyntaxError(f"'{value}' has a line end in it", 0)
+        self._edits.append(_Replace(field, encode(f"{field.name}: {value}\r\n")))
+
+    def written_value(self, field: HeaderField) -> str | None:
+        """The value of a field as it will be written; None when it is left out."""
+        for edit in reversed(self._edits):
+            if isinstance(edit, _Replace) and edit.field is field:
+                return decode(edit.text).partition(":")[2].strip() or None
+        return field.value
 
     def to_bytes(self) -> bytes:
         """The message with all edits.  Raises `SipSyntaxError` when a script has set a Request-URI that is none."""
         if not self.is_edited:
             return self.data
-        removed = {edit.field.start for edit in self._edits if isinstance(edit, _Remove)}
+        replaced = {edit.field.start: edit.text for edit in self._edits if isinstance(edit, _Replace)}
         added: dict[int | None, list[bytes]] = {}
         for edit in self._edits:
             if isinstance(edit, _Append):
@@ -262,11 +355,13 @@ class Message:
         for field in self.fields:
             parts.append(self.data[at : field.start])
             parts += added.get(field.start, ())
-            if field.start not in removed:
-                parts.append(self.data[field.start : field.end])
+            text = replaced.get(field.start)
+            parts.append(self.data[field.start : field.end] if text is None else text)
             at = field.end
+        empty_line = self._body_start - (2 if self.data.endswith(b"\r\n", 0, self._body_start) else 1)
+        parts.append(self.data[at:empty_line])  # lines that are no header field
         parts += added.get(None, ())
-        parts.append(self.data[at:])
+        parts.append(self.data[empty_line:])
         return b"".join(parts)
 
     def _start_line(self) -> bytes:

@@ -1,0 +1,137 @@
+"""Requests that we send: passed on with a Via of ours, made from another one (ACK, CANCEL), or new.
+
+Source: RFC 3261 sections 8.1.1, 9.1, 16.6 and 17.1.1.3; RFC 3327 (Path).
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+
+from ..values import encode
+from .branch import Branch
+from .headers import header_key, scan_headers
+from .message import Message
+from .replies import marked_via
+from .sockets import ListeningSocket
+from .syntax import SipSyntaxError
+
+MAX_FORWARDS = 70
+"""Hops that a new request may take (RFC 3261 section 8.1.1.6)."""
+
+_EMPTY_LINE = re.compile(r"(?:\A|\n)\r?\n")
+_NOT_IN_URIS = re.compile(r"[\x00-\x20\x7f]")
+_SIGNS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-.!%*_+`'~")
+
+
+def new_token() -> str:
+    """Something unique for Call-IDs and tags: 96 bits of chance."""
+    return secrets.token_hex(12)
+
+
+def via_line(socket: ListeningSocket, branch: str, request: Message | None = None) -> str:
+    """The value of our own Via; `request` may hold wishes of the script for it."""
+    host, port, rport = socket.host, socket.told_port, ""
+    if request is not None:
+        wishes = request.via_wishes
+        host, port = wishes.host or host, wishes.port or port
+        rport = ";rport" if wishes.own_rport else ""
+    return f"SIP/2.0/{socket.transport.upper()} {host}:{port};branch={branch}{rport}"
+
+
+def passed_on(request: Message, branch: Branch, via: str, *, reliable: bool = False) -> bytes:
+    """A request as it goes to one branch: our Via on top, the one below marked, the branch's URI and its path.
+
+    Over a `reliable` transport it gets the Content-Length that it lacks.  Raises `SipSyntaxError`: a URI that is
+    none, no Via.
+    """
+    sent = request.copy()
+    sent.branch = branch
+    top = sent.field("Via")
+    if top is None:
+        raise SipSyntaxError("the request has no Via", 0)
+    marked, more = marked_via(request)
+    if marked is not request.first_via:
+        sent.replace_hf(top, f"{marked}{more}")
+    sent.append_hf(f"Via: {via}", before=top)
+    if branch.path:
+        sent.append_hf(f"Route: {branch.path}", before=sent.field("Route") or top)
+    if reliable and sent.content_length is None:
+        sent.append_hf(f"Content-Length: {len(sent.body)}")
+    return sent.to_bytes()
+
+
+def make_ack(sent: bytes, reply: Message) -> bytes:
+    """The ACK for a negative reply to an INVITE, as it was `sent`: of the same hop."""
+    request = Message.parse(sent)
+    to = reply.header("To") or request.header("To")
+    return _of_same_hop(request, "ACK", to, ())
+
+
+def make_cancel(sent: bytes, headers: Sequence[str] = ()) -> bytes:
+    """The CANCEL of a request, as it was `sent`; `headers` are more fields, each with its line end."""
+    request = Message.parse(sent)
+    return _of_same_hop(request, "CANCEL", request.header("To"), headers)
+
+
+def _of_same_hop(request: Message, method: str, to: str | None, headers: Sequence[str]) -> bytes:
+    number = request.cseq[0] if request.cseq else 1
+    lines = [
+        f"{method} {request.original_uri} SIP/2.0",
+        f"Via: {request.first_via}",
+        f"From: {request.header('From')}",
+        f"To: {to}",
+        f"Call-ID: {request.call_id}",
+        f"CSeq: {number} {method}",
+        *(f"Route: {value}" for value in request.headers("Route")),
+        f"Max-Forwards: {MAX_FORWARDS}",
+    ]
+    return encode("\r\n".join(lines) + "\r\n" + "".join(headers) + "Content-Length: 0\r\n\r\n")
+
+
+def make_request(
+    method: str,
+    uri: str,
+    *,
+    via: str,
+    from_: str,
+    to: str,
+    call_id: str,
+    cseq: int = 1,
+    headers: str = "",
+    body: bytes = b"",
+    user_agent: str | None = None,
+) -> bytes:
+    """A new request.  `headers` is the text of more header fields with their line ends.
+
+    Raises `SipSyntaxError` when a part would break the message: a line end in a value, a method that is none.
+    """
+    if not method or not _SIGNS.issuperset(method):
+        raise SipSyntaxError(f"'{method}' is no method", 0)
+    if not uri or _NOT_IN_URIS.search(uri):
+        raise SipSyntaxError(f"'{uri}' is no URI", 0)
+    if headers and (not headers.endswith("\n") or _EMPTY_LINE.search(headers)):
+        raise SipSyntaxError("the header fields have an empty line in them, or no line end behind them", 0)
+    values = {"Via": via, "From": from_, "To": to, "Call-ID": call_id, "CSeq": f"{cseq} {method}"}
+    for name, value in values.items():
+        if "\r" in value or "\n" in value:
+            raise SipSyntaxError(f"{name} has a line end in it", 0)
+    text = [f"{method} {uri} SIP/2.0\r\n", *(f"{name}: {value}\r\n" for name, value in values.items())]
+    present = header_names(headers)
+    if "max-forwards" not in present:
+        text.append(f"Max-Forwards: {MAX_FORWARDS}\r\n")
+    if user_agent and "user-agent" not in present:
+        text.append(f"User-Agent: {user_agent}\r\n")
+    text.append(headers)
+    if "content-length" not in present:
+        text.append(f"Content-Length: {len(body)}\r\n")
+    data = encode("".join(text)) + b"\r\n" + body
+    Message.parse(data)
+    return data
+
+
+def header_names(headers: str) -> set[str]:
+    """The fields in a text of header fields, by the names under which they are looked up."""
+    data = encode(headers)
+    return {header_key(field.name) for field in scan_headers(data, 0, len(data))}
