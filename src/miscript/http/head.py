@@ -109,7 +109,7 @@ def _fields(data: bytes, line_end: int) -> dict[bytes, bytes] | Problem:
         return Problem(431, f"a request may have {MAX_FIELDS} header fields")
     fields: dict[bytes, bytes] = {}
     for name, value in collected.found:
-        key = name.lower()
+        key, value = name.lower(), value.strip(b" \t")
         if key not in fields:
             fields[key] = value
         elif key in _SINGLE:

@@ -170,7 +170,7 @@ class RequestReader:
             if len(self._data) - self._at >= MAX_CHUNK_LINE:
                 return Problem(400, "the size of a chunk is no size")
             partial = bytes(self._data[self._at :]).rstrip(b"\r")
-            return Problem(400, "the size of a chunk is no size") if partial and not _SIZE.match(partial) else False
+            return Problem(400, "the size of a chunk is no size") if partial and not _SIZE.fullmatch(partial) else False
         line = _SIZE.fullmatch(self._data, self._at, end)
         if line is None:
             return Problem(400, "the size of a chunk is no size")
@@ -187,7 +187,8 @@ class RequestReader:
         if len(self._data) < end + 2:
             taken = min(self._chunk_left, len(self._data) - self._at)
             if taken == self._chunk_left:
-                return False  # only CR LF is missing
+                behind = bytes(self._data[end:])  # CR LF, or its beginning
+                return False if b"\r\n".startswith(behind) else Problem(400, "a chunk is longer than its size")
             self._body += self._data[self._at : self._at + taken]
             self._at += taken
             self._chunk_left -= taken
