@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
@@ -34,7 +35,7 @@ Arguments: TypeAlias = tuple[object, ...]
 
 
 class _NoResult(Enum):
-    NO_RESULT = "nothing was handed back"
+    NO_RESULT = object()  # no JSON, so that it can never be written by mistake
 
 
 NO_RESULT: Final = _NoResult.NO_RESULT
@@ -114,6 +115,8 @@ class Command:
     """The module as the Management Interface names it: without `proto_`."""
     full: str = field(init=False)
     """The canonical name, `module:command`."""
+    without_fractions: bool = field(init=False, repr=False)
+    """Whether the handler's return annotation leaves no room for floats, which JSON libraries write differently."""
     counters: Counters = field(init=False, repr=False)
     _takes_origin: bool = field(init=False, repr=False)
     texts_as_given: frozenset[int] = field(init=False, repr=False)
@@ -126,6 +129,7 @@ class Command:
         put = object.__setattr__
         put(self, "group", group)
         put(self, "full", f"{group}:{self.name}")
+        put(self, "without_fractions", _has_no_float(self.handler))
         put(self, "counters", Counters())
         put(self, "waits", self.waits or inspect.iscoroutinefunction(self.handler))
         self._check_names()
@@ -278,6 +282,14 @@ def _collector(steps: Sequence[tuple[int, Any, Reader]], defaults: Sequence[obje
         return tuple(arguments)
 
     return collect
+
+
+_NO_FLOATS = {"dict", "list", "tuple", "str", "int", "bool", "None", "Later"}
+
+
+def _has_no_float(handler: Handler) -> bool:
+    annotation = str(getattr(handler, "__annotations__", {}).get("return", "object"))
+    return set(re.findall(r"\w+", annotation)) <= _NO_FLOATS
 
 
 def _wrong_number() -> MIError:

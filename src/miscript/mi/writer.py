@@ -38,7 +38,7 @@ _ESCAPES = {code: f"\\u{code:04x}" for code in range(0x20)} | {
 POINT, MINUS, PLUS = b".-+"
 _FRACTION = re.compile(rb"\.[0-9]+(?:e[+-]?[0-9]+)?[,\]}]")
 _EXPONENT = re.compile(rb"e[+-][0-9]+[,\]}]")
-_ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 class NumberAsWritten(float):
@@ -57,7 +57,7 @@ def compact(value: object) -> bytes:
     """`value` without any blanks."""
     if value.__class__ is not float:
         try:
-            data = orjson.dumps(value, None, _ONLY_JSON)
+            data = orjson.dumps(value, None, ONLY_JSON)
         except TypeError:  # bytes that are not UTF-8, integers above 64 bits, or indeed no JSON
             return encode(_text(value, pretty=False))
         if not _may_hold_floats(data):
@@ -86,7 +86,7 @@ def dumps_text(value: object, pretty: bool = False) -> str:
         return _text(value, pretty=True)
     if value.__class__ is not float:  # what `compact` does, without the way through bytes for what is no UTF-8
         try:
-            data = orjson.dumps(value, None, _ONLY_JSON)
+            data = orjson.dumps(value, None, ONLY_JSON)
         except TypeError:
             return _text(value, pretty=False)
         # As `_may_hold_floats` looks for them, written out: `mi()` comes here with each result.

@@ -20,13 +20,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
+import orjson
+
 from ..errors import MIError
 from ..exports import BoundAvp, BoundText, BoundVariable, Module, bound_function, parameter
 from ..mi.command import NO_RESULT, Command, Later
 from ..mi.jsonrpc import SERVER_ERROR, Params, Response
 from ..mi.origin import Backend, Origin, Tracing
 from ..mi.tracing import Exchange, parse_bwlist
-from ..mi.writer import dumps_text
+from ..mi.writer import ONLY_JSON, dumps_text
 from ..script.access import AvpAccess, VarAccess
 from ..script.runtime import Pending, Run
 from ..script.signatures import Argument, VariableAccess
@@ -274,25 +276,43 @@ class MiScript(Module):
         except MIError as error:
             refused_call = error
             return lambda run: self._failed(run, command, refused_call, store)
-        counters, put = command.counters, store.put
+        counters, slot = command.counters, store.slot
+        if slot is None:
 
-        def call(run: Run) -> int | Awaitable[int]:
+            def call(run: Run) -> int | Awaitable[int]:
+                try:
+                    result = work()
+                except Exception as error:
+                    return self._failed(run, command, error, store)
+                return self._ended(run, command, result, store)
+
+            return call
+        dumps, plain, without_fractions = orjson.dumps, ONLY_JSON, command.without_fractions
+
+        def call_for_var(run: Run) -> int | Awaitable[int]:
+            """What `call` does, written out: a result with neither `.` nor a sign holds no fraction, so orjson writes
+            it as the server does."""
             try:
                 result = work()
             except Exception as error:
                 return self._failed(run, command, error, store)
-            if result is NO_RESULT or result.__class__ is Later:
-                return self._unusual(run, command, result, store)
+            try:
+                data = dumps(result, None, plain)
+            except TypeError:
+                return self._ended(run, command, result, store)
+            if not without_fractions and (46 in data or 45 in data or 43 in data):
+                return self._ended(run, command, result, store)
             counters.succeeded += 1
-            return put(run, result)
+            run.vars[slot] = data.decode()
+            return 1
 
-        return call
+        return call_for_var
 
     def _bound_to_texts(
         self, command: Command, values: Callable[[Run], list[Value]], store: Store
     ) -> Callable[[Run], int | Awaitable[int]]:
         """A call of a known command with an AVP: texts go to the handler as they are, where it takes them so."""
-        handler, counters, put, as_given = command.handler, command.counters, store.put, command.texts_as_given
+        handler, as_given = command.handler, command.texts_as_given
 
         def call(run: Run) -> int | Awaitable[int]:
             given = values(run)
@@ -305,10 +325,7 @@ class MiScript(Module):
                 result = handler(*given)
             except Exception as error:
                 return self._failed(run, command, error, store)
-            if result is NO_RESULT or result.__class__ is Later:
-                return self._unusual(run, command, result, store)
-            counters.succeeded += 1
-            return put(run, result)
+            return self._ended(run, command, result, store)
 
         return call
 
@@ -317,11 +334,14 @@ class MiScript(Module):
         failure = self.services.mi.failed(command, error)
         return store(run, -abs(failure.code), failure.message)
 
-    def _unusual(self, run: Run, command: Command, result: object, store: Store) -> int | Awaitable[int]:
-        """A handler that handed back nothing, or whose result comes later."""
+    def _ended(self, run: Run, command: Command, result: object, store: Store) -> int | Awaitable[int]:
+        """A handler has returned: with a result, with nothing, or with a result that comes later."""
         if result is NO_RESULT:
             return self._failed(run, command, result, store)
-        return self._finish(run, self.services.mi.ended(command, result), store)
+        if result.__class__ is Later:
+            return self._finish(run, self.services.mi.ended(command, result), store)
+        command.counters.succeeded += 1
+        return store.put(run, result)
 
     def _run(self, run: Run, command: Command, params: Params, store: Store) -> int | Awaitable[int]:
         try:
@@ -397,7 +417,8 @@ class MiScript(Module):
 
     def _store(self, ret_var: Argument | None) -> Store:
         access = None if ret_var is None else ret_var.variable
-        return Store(None if access is None else access.set, self._put(access))
+        slot = access.slot if isinstance(access, VarAccess) and not self.pretty_printing else None
+        return Store(None if access is None else access.set, self._put(access), slot)
 
     def _put(self, access: VariableAccess | None) -> Callable[[Run, object], int]:
         """A function that writes a result and gives the return code."""
@@ -435,6 +456,8 @@ class Store:
 
     write: Callable[[Run, Value], bool] | None
     put: Callable[[Run, object], int]
+    slot: int | None = None
+    """The number of a plain `$var` that takes results without line breaks."""
 
     def __call__(self, run: Run, code: int, text: str) -> int:
         if self.write is not None and not self.write(run, text):

@@ -29,11 +29,12 @@ class LocalCache:
 
     def fetch(self, key: str) -> str | None:
         """The value of `key`; None when there is none or its time is over."""
-        entry = self._entries.get(key)
-        if entry is None:
+        try:
+            value, end = self._entries[key]
+        except KeyError:
             return None
-        if entry[1] is None or self._now() < entry[1]:
-            return entry[0]
+        if end is None or self._now() < end:
+            return value
         del self._entries[key]
         return None
 

@@ -26,6 +26,7 @@ from ...values import wrap
 from .part import CorePart
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 OK: Final = "OK"
 NOT_THERE: Final = -2
@@ -65,7 +66,7 @@ class CoreCache(CorePart):
     @mi_command(
         "fetch", "system attr", aliases=["cache_fetch"], module="cache", read_only=True, prepare="_prepared_fetch"
     )
-    def mi_cache_fetch(self, system: str, attr: str) -> object:
+    def mi_cache_fetch(self, system: str, attr: str) -> dict[str, str] | Later:
         """tells the value of a key"""
         fetch = self._fetchers.get(system) or self._fetcher(system, attr)
         try:
@@ -197,7 +198,7 @@ def _unable(what: str, error: CacheError) -> int:
     return -1
 
 
-def _fetched(attr: str, value: str | None) -> object:
+def _fetched(attr: str, value: str | None) -> dict[str, str]:
     if value is None:
         raise MIError(400, "Value not found")
     return {"key": attr, "value": value}
@@ -211,11 +212,11 @@ def _command(what: str, ask: Callable[[], Answer[T]], done: Callable[[T], object
         raise _refused(what, error) from error
 
 
-def _answer(what: str, answer: Answer[T], done: Callable[[T], object]) -> object:
+def _answer(what: str, answer: Answer[T], done: Callable[[T], R]) -> R | Later:
     return Later(_answer_later(what, answer, done)) if isinstance(answer, Awaitable) else done(answer)
 
 
-async def _answer_later(what: str, answer: Awaitable[T], done: Callable[[T], object]) -> object:
+async def _answer_later(what: str, answer: Awaitable[T], done: Callable[[T], R]) -> R:
     try:
         return done(await answer)
     except CacheError as error:
