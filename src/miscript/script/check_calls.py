@@ -214,7 +214,10 @@ class CallChecker:
             return
         text = self.template(node).constant
         if text is not None and text not in self.routes:
-            self.add(code, f"{what} '{text}'", node.span, help=near(text, self.routes))
+            help = near(text, self.routes)
+            if text == "0":
+                help = "the number 0, and words like 'no', name the main request route, which cannot be called"
+            self.add(code, f"{what} '{node.source or text}'", node.span, help=help)
 
     def asynchronous(self, node: n.Async | n.Launch) -> None:
         call = node.call

@@ -29,7 +29,7 @@ ROUTE_TYPES: dict[str, Routes] = {
 }
 MISNAMED_MODULES = {"mi_stream": ("mi_script", frozenset({"trace_destination", "trace_bwlist"}))}
 """Modules that the examples of a manual call by another name, and the parameters that they set by it."""
-MAIN_ROUTE_NAMES = {"0", "no", "off", "false", "disable"}
+MAIN_ROUTE_NAMES = {"no", "off", "false", "disable"}
 """The server reads these as the number 0, which is the main request route."""
 
 
@@ -206,22 +206,21 @@ class Checker(CallChecker):
         for route in self.script.items:
             if not isinstance(route, n.Route):
                 continue
-            if route.kind == "route" and route.name in MAIN_ROUTE_NAMES:
+            before = first.setdefault((route.kind, route.name), route)
+            if before is route:
+                continue
+            notes = (Note("it stands first here", before.head),)
+            if not route.name and route.name_span.text in MAIN_ROUTE_NAMES:
                 self.add(
                     "E503",
-                    f"'{route.name}' is the number 0, which names the main request route",
+                    f"'{route.name_span.text}' is the number 0, which names the main request route",
                     route.name_span,
-                    help="choose another name",
+                    help=f'choose another name, or write  route["{route.name_span.text}"]',
+                    notes=notes,
                 )
-                continue
-            before = first.setdefault((route.kind, route.name), route)
-            if before is not route:
-                self.add(
-                    "E501",
-                    f"{route.kind}{f'[{route.name}]' if route.name else ''} is there twice",
-                    route.head,
-                    notes=(Note("it stands first here", before.head),),
-                )
+            else:
+                name = f"[{route.name}]" if route.name else ""
+                self.add("E501", f"{route.kind}{name} is there twice", route.head, notes=notes)
         self.routes = {name: r for (kind, name), r in first.items() if kind == "route"}
         self.all_routes = first
 

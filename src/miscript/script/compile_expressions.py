@@ -170,10 +170,10 @@ class ExpressionCompiler(Trees):
 
     # -- values ---------------------------------------------------------------------------------------------
 
-    def value(self, node: n.Expression) -> ast.expr:
-        """The value of an expression, or FAILED."""
+    def value(self, node: n.Expression, general: ast.expr | None = None) -> ast.expr:
+        """The value of an expression, or FAILED; `general` is the code for it where it is not the usual one."""
         fast = self.fast(node) if isinstance(node, n.Binary | n.Unary) else None
-        general = self.general(node)
+        general = general or self.general(node)
         if fast is not None and fast.guards:
             general = self.expression(
                 "(FAST if GUARD else GENERAL)", FAST=self.wrapped(fast), GUARD=self.all_of(fast.guards), GENERAL=general
@@ -327,7 +327,7 @@ class ExpressionCompiler(Trees):
                     return self.expression("A or B", A=left, B=right)
                 return self.expression("(T if (T := A) or T is None else B)", T=self.temporary(), A=left, B=right)
             case n.Bracketed():
-                return self.expression("expression_truth(A)", A=self.value(node.expression))
+                return self.expression("expression_truth(A)", A=self._bracketed(node.expression))
             case n.Assignment():
                 return self.assignment(node)
             case n.Call() | n.RouteCall():
@@ -338,6 +338,13 @@ class ExpressionCompiler(Trees):
                 return self.expression("bool(A)", A=self.variable(node))
             case _:
                 return self.expression("expression_truth(A)", A=self.value(node))
+
+    def _bracketed(self, node: n.Expression) -> ast.expr:
+        """The value of `[node]`: a text plus a number that is written out or calculated is the text alone."""
+        if not isinstance(node, n.Binary) or node.operator != "+" or isinstance(node.right, n.Variable):
+            return self.value(node)
+        general = self.expression("bracketed_sum(A, B)", A=self.general(node.left), B=self.general(node.right))
+        return self.value(node, general)
 
     def can_err(self, node: n.Condition) -> bool:
         """Whether a condition can be None, the error."""

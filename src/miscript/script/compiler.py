@@ -41,8 +41,8 @@ PYTHON_BUILTINS = {"len": len, "range": range, "bool": bool, "int": int, "str": 
 RUNTIME_NAMES = {
     key: getattr(runtime, key)
     for key in (
-        "FAILED MAX_ROUTE_DEPTH AvpWalk assertion_failed avp_assign avp_at avp_text call_named case_of compare "
-        "compound divide expression_truth in_network invert loop_limit matches matches_dynamic modulo "
+        "FAILED MAX_ROUTE_DEPTH AvpWalk assertion_failed avp_assign avp_at avp_text bracketed_sum call_named "
+        "case_of compare compound divide expression_truth in_network invert loop_limit matches matches_dynamic modulo "
         "number_argument operate parameter_at pattern_argument pause pending_of resume_route return_code stored "
         "text_argument too_deep truth_number walk with_text"
     ).split()

@@ -506,6 +506,16 @@ def operate(operator: str, left: Result, right: Result, from_variable: bool) -> 
     return _texts(operator, left or "", right)
 
 
+def bracketed_sum(left: Result, right: Result) -> Result:
+    """`[left + right]` in a condition, `right` being no variable.
+
+    A text and a number give the text, without an error; an assignment of the same sum fails.
+    """
+    if isinstance(left, str) and isinstance(right, int):
+        return left
+    return operate("+", left, right, from_variable=False)
+
+
 def invert(value: Result) -> Result:
     """`~ value`."""
     if isinstance(value, int):

@@ -64,6 +64,12 @@ class Span(NamedTuple):
         return Span(self.file, self.line, self.column, other.end_line, other.end_column)
 
     @property
+    def text(self) -> str:
+        """What stands there, up to the end of the line."""
+        line = self.file.line(self.line)
+        return line[self.column - 1 : self.end_column - 1 if self.end_line == self.line else None]
+
+    @property
     def end(self) -> Span:
         """The empty stretch just behind this one."""
         return Span(self.file, self.end_line, self.end_column, self.end_line, self.end_column)

@@ -91,10 +91,13 @@ class CoreStatistics(CorePart):
         """lists statistics and whether they can be reset: names, `group:` for a whole group, without any all"""
         if statistics is None:
             return {full_name(counter): _kind(counter) for counter in self.services.statistics.all()}
-        return {
+        found = {
             full_name(counter) if by_group else counter.name: _kind(counter)
             for counter, by_group in self._asked_for(statistics)
         }
+        if not found:
+            raise _not_found()
+        return found
 
     @mi_command("reset", "statistics", aliases=["reset_statistics"], module="statistics")
     def mi_reset_statistics(self, statistics: list[str]) -> object:
