@@ -41,9 +41,7 @@ def gw_status(partition_name: str = "", gw_id: str = "", status: int | None = No
 
 
 DS_LIST = Command("dispatcher", "list", ("ds_list",), ((), ("partition",), ("full",), ("full", "partition")), ds_list)
-STORE = Command(
-    "cache", "store", (), (("system", "attr", "value"), ("system", "attr", "value", "expire")), cache_store
-)
+STORE = Command("cache", "store", (), (("system", "attr", "value"), ("system", "attr", "value", "expire")), cache_store)
 VERSION = Command("core", "version", (), ((), ("revision",)), version)
 DLG_LIST = Command(
     "dialog", "list", (), ((), ("callid",), ("callid", "from_tag"), ("index", "counter")), dlg_list, named_only=True

@@ -108,10 +108,7 @@ def test_what_is_no_request_is_answered_so_with_its_id_if_that_is_valid(text: st
         CALL + ',"id":1,}',
         "// c\n" + CALL + ',"id":1}',
         "\ufeff" + CALL + ',"id":1}',
-        *(
-            CALL + f',"params":[{number}],"id":1}}'
-            for number in ("+3", ".5", "0x3", "003", "1.", "NaN", "TRUE", "3,")
-        ),
+        *(CALL + f',"params":[{number}],"id":1}}' for number in ("+3", ".5", "0x3", "003", "1.", "NaN", "TRUE", "3,")),
         CALL + ',"id":"\\ud83d"}',
         CALL + ',"id":"\\x41"}',
         CALL + ',"id":"a\tb"}',
