@@ -16,7 +16,7 @@ from .variables import locator, parse_template
 MAX_ROUTE_PARAMETERS = 8
 
 OTHER_LANGUAGES = dict.fromkeys(
-    ("print", "printf", "println", "echo", "puts", "log"), 'to print a text, write  xlog("…\\n");'
+    ("print", "printf", "println", "echo", "puts"), 'to print a text, write  xlog("…\\n");'
 )
 """What people write who come from elsewhere, and what to write here."""
 
