@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 
 import pytest
 import uvloop
@@ -15,3 +16,13 @@ def pytest_pyfunc_call(pyfuncitem):
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
+
+
+@pytest.fixture(autouse=True)
+def the_log_stays_as_it_was():
+    """A host sets the level of the log, and the command line writes it to standard error; tests share one process."""
+    log = logging.getLogger("miscript")
+    level, handlers = log.level, log.handlers.copy()
+    yield
+    log.setLevel(level)
+    log.handlers[:] = handlers

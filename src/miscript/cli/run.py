@@ -168,5 +168,4 @@ def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
     logging.getLogger("miscript").addHandler(handler)
-    logging.getLogger("miscript").propagate = False
     logging.captureWarnings(True)
