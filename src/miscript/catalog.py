@@ -198,13 +198,14 @@ class LoadedCatalog:
         return sorted(found, key=lambda m: (module_class(m) is None, m not in LATER_MODULES, m))
 
     def replacement(self, name: str, what: str) -> str | None:
-        removed = facts()["removed"].get(f"{what}s", {})
+        removed = facts()["removed"]
         if what == "global" and name in facts()["core"]["removed"]:
             return facts()["core"]["removed"][name] or ""
+        fact = removed.get(f"{what}s", {}).get(name)
         if what == "function":
-            removed = {k: v for functions in removed.values() for k, v in functions.items()}
-        fact = removed.get(name)
-        return None if fact is None else (fact.get("replacement") or "")
+            owners = list((fact or {}).values()) or [removed["keywords"].get(name)]
+            fact = owners[0]
+        return None if fact is None or "now_in" in fact else (fact.get("replacement") or "")
 
     def names(self, what: str) -> Iterable[str]:
         match what:

@@ -15,9 +15,9 @@ from .variables import locator, parse_template
 
 MAX_ROUTE_PARAMETERS = 8
 
-OTHER_LANGUAGES = dict.fromkeys(
-    ("print", "printf", "println", "echo", "puts"), 'to print a text, write  xlog("…\\n");'
-)
+XLOG_LEVELS = ("L_ALERT", "L_CRIT", "L_ERR", "L_WARN", "L_NOTICE", "L_INFO", "L_DBG")
+
+OTHER_LANGUAGES = dict.fromkeys(("print", "printf", "println", "echo", "puts"), 'to print a text, write  xlog("…\\n");')
 """What people write who come from elsewhere, and what to write here."""
 
 
@@ -48,6 +48,14 @@ class CallChecker:
             self._unknown_function(node, found)
             return
         self._matched(node, function)
+        if node.name == "xlog" and len(node.arguments) == 2:
+            self._level(node.arguments[0])
+
+    def _level(self, level: n.Expression | None) -> None:
+        """A word that is no level of `xlog` is taken, but by one of its letters alone."""
+        word = self.template(level).constant if isinstance(level, n.String) else None
+        if level is not None and word is not None and word not in XLOG_LEVELS and not word.lstrip("+-").isdecimal():
+            self.add("W604", f"'{word}' is no level of xlog", level.span, help=f"it is one of {', '.join(XLOG_LEVELS)}")
 
     def _matched(self, node: n.Call, function: Function) -> None:
         form = self._form(node, function)
@@ -69,7 +77,7 @@ class CallChecker:
             allowed = sorted({str(route) for f in found for route in f.routes})
             self.add(
                 "E502",
-                f"'{node.name}' cannot be called in a {self.block_type} route",
+                f"'{node.name}' cannot be called in {_a(self.block_type)} route",
                 node.name_span,
                 help=f"it works in {', '.join(allowed)} routes" if allowed else None,
             )
@@ -206,7 +214,7 @@ class CallChecker:
         self._route_name(node.name, "E310", "there is no route")
         for given in node.arguments:
             if given is not None:
-                self.plain_value(given, "a parameter of a route")
+                self.plain_value(given)
 
     def _route_name(self, node: n.String | n.Variable, code: str, what: str) -> None:
         if isinstance(node, n.Variable):
@@ -297,7 +305,9 @@ class CallChecker:
         help = f"use '${replacement}'" if replacement else None
         if help is None:
             help = near(node.name, self.catalog.names("variable"), mark="$")
-        if help is None and node.inner is None:
+        if help is None and node.name[0].isdigit():
+            help = "write  $$  for a dollar"
+        elif help is None and node.inner is None:
             help = f"a variable of your own is  $var({node.name})"
         self.add("E303", f"there is no variable '${node.name}'", node.span, help=help)
 
@@ -341,28 +351,21 @@ class CallChecker:
             return
         count, most = len(node.arguments), len(signature.kinds)
         if not signature.minimum <= count <= most:
-            wanted = str(most) if signature.minimum == most else f"{signature.minimum} to {most}"
-            takes = f"takes {wanted} argument{'' if wanted == '1' else 's'}"
-            self.add("E411", f"'{full}' {takes}, {count} {'is' if count == 1 else 'are'} given", node.span)
+            exact = signature.minimum == most
+            takes = _arguments(most, "") if exact else f"{signature.minimum} to {most} arguments"
+            self.add("E411", f"'{full}' takes {takes}, {count} {'is' if count == 1 else 'are'} given", node.span)
         for argument in node.arguments:
             self._template_variables(argument)
 
     # -- expressions and conditions -------------------------------------------------------------------------
 
-    def plain_value(self, node: n.Expression, what: str) -> None:
-        """A constant, NULL or a variable."""
+    def plain_value(self, node: n.Expression) -> None:
+        """A constant, NULL or a variable; the parser takes nothing else."""
         if isinstance(node, n.Variable):
             self.variable(node)
-        elif not isinstance(node, n.Integer | n.String | n.Null):
-            self.add(
-                "E414",
-                f"{what} is a constant or a variable, not {describe(node)}",
-                node.span,
-                help="put it into a $var first",
-            )
 
     def assignment(self, node: n.Assignment) -> None:
-        self.variable(node.target, written=True)
+        self.variable(node.target, written=not node.target.transformations)  # of those the parser complains
         self.expression(node.value)
 
     def expression(self, node: n.Expression) -> None:
@@ -447,8 +450,10 @@ class CallChecker:
 
 
 def _bracketed(node: n.Node) -> bool:
-    """Whether the node stood in round brackets of its own."""
-    return node.span.file.line(node.span.line)[node.span.column - 1 : node.span.column] == "("
+    """Whether the node stands in round brackets of its own, which are not part of its span."""
+    file = node.span.file
+    end = file.offset(node.span.end_line, node.span.end_column)
+    return file.text[end : end + 200].lstrip().startswith(")")
 
 
 def _always_text(node: n.Expression) -> bool:
@@ -475,6 +480,10 @@ def describe(node: n.Node) -> str:
         case n.RouteCall():
             return "a call of a route"
     return "an expression"
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeio" else f"a {kind}"
 
 
 def _arguments(count: int, bound: str) -> str:

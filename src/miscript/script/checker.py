@@ -29,6 +29,8 @@ ROUTE_TYPES: dict[str, Routes] = {
 }
 MISNAMED_MODULES = {"mi_stream": ("mi_script", frozenset({"trace_destination", "trace_bwlist"}))}
 """Modules that the examples of a manual call by another name, and the parameters that they set by it."""
+LISTS = {"avp", "json"}
+"""Variables of which `[*]` is a list that `for` can walk through, whatever is loaded."""
 MAIN_ROUTE_NAMES = {"no", "off", "false", "disable"}
 """The server reads these as the number 0, which is the main request route."""
 
@@ -70,6 +72,15 @@ class Checker(CallChecker):
     def _load(self, item: n.LoadModule) -> None:
         module = self.catalog.load(item.name)
         if module is None:
+            replacement = self.catalog.replacement(item.name, "module")
+            if replacement is not None:
+                self.add(
+                    "E311",
+                    f"module '{item.name}' was removed from OpenSIPS",
+                    item.span,
+                    help=f"use '{replacement}'" if replacement else "delete the line",
+                )
+                return
             self.add(
                 "E305",
                 f"there is no module '{item.name}' in miscript nor in OpenSIPS 4.1",
@@ -125,7 +136,7 @@ class Checker(CallChecker):
         if known.kinds and self._kind(item.value) not in known.kinds:
             self.add(
                 "E409",
-                f"'{item.name}' takes {_wanted(known)}, not {self._kind(item.value)} {item.value!r}",
+                f"'{item.name}' takes {_wanted(known)}, not the {self._kind(item.value)} {item.value!r}",
                 item.value_span,
             )
         self.program.parameters[item.name] = item.value
@@ -149,7 +160,7 @@ class Checker(CallChecker):
                 self.add(
                     "E408",
                     f"parameter '{item.name}' of '{module.name}' takes {_wanted(known)}, "
-                    f"not a {self._kind(item.value)}",
+                    f"not {_a(self._kind(item.value))}",
                     item.value_span,
                 )
             else:
@@ -291,7 +302,7 @@ class Checker(CallChecker):
                 "E412",
                 f"for walks through a list, and '{node.sequence.text}' is one value",
                 node.sequence.span,
-                help=f"write  $({_bare(node.sequence.text)}[*])",
+                help=f"write  $({_bare(node.sequence.text)}[*])" if node.sequence.name in LISTS else None,
             )
         self._block(node.body)
 
@@ -317,7 +328,7 @@ class Checker(CallChecker):
             self.variable(node.code)
         for value in node.values:
             if value is not None:
-                self.plain_value(value, "a return value")
+                self.plain_value(value)
 
 
 def _bare(variable: str) -> str:
@@ -326,4 +337,8 @@ def _bare(variable: str) -> str:
 
 
 def _wanted(known: ParameterSignature) -> str:
-    return " or ".join(sorted("an integer" if k == "integer" else "a string" for k in known.kinds))
+    return " or ".join(sorted(_a(kind) for kind in known.kinds))
+
+
+def _a(kind: str) -> str:
+    return "an integer" if kind == "integer" else f"a {kind}"

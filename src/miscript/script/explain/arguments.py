@@ -282,30 +282,4 @@ ARGUMENTS = {
         }
         """,
     ),
-    "E414": explanation(
-        "constant or variable expected",
-        """
-        An argument of a route and a return value are a number, a text, NULL or a variable. Put what is to be computed
-        into a variable before.
-        """,
-        r"""
-        route {
-            route(next, $var(hop) + 1);
-        }
-
-        route[next] {
-            xlog("hop $param(1)\n");
-        }
-        """,
-        r"""
-        route {
-            $var(next) = $var(hop) + 1;
-            route(next, $var(next));
-        }
-
-        route[next] {
-            xlog("hop $param(1)\n");
-        }
-        """,
-    ),
 }

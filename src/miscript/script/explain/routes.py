@@ -141,26 +141,4 @@ ROUTES = {
         }
         """,
     ),
-    "E508": explanation(
-        "no request route",
-        """
-        The unnamed `route { ... }` is run for each request that comes in, and this script has none. OpenSIPS starts
-        such a script all the same and then has nothing to do with a request. If that is what is meant, say so with
-        a route that does no more than `exit`.
-        """,
-        r"""
-        startup_route {
-            xlog("hello\n");
-        }
-        """,
-        r"""
-        startup_route {
-            xlog("hello\n");
-        }
-
-        route {
-            exit;
-        }
-        """,
-    ),
 }

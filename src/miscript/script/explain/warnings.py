@@ -81,26 +81,6 @@ WARNINGS = {
         }
         """,
     ),
-    "W605": explanation(
-        "deprecated",
-        """
-        This still works in OpenSIPS 4.1 but is on its way out; the message says what to use in its place.
-        """,
-        r"""
-        wdir = "/tmp"
-
-        route {
-            exit;
-        }
-        """,
-        r"""
-        workdir = "/tmp"
-
-        route {
-            exit;
-        }
-        """,
-    ),
     "W606": explanation(
         "comparison that can never be true",
         """
