@@ -57,6 +57,10 @@ def script(folder: Path, modules: Iterable[str], parameters: str = "", port: int
     return f"log_level=2\n{loaded}{parameters}\nroute {{ exit; }}\n"
 
 
+def big(size: int) -> str:
+    return "y" * size
+
+
 @asynccontextmanager
 async def doors(folder: Path, *modules: str, parameters: str = "") -> AsyncIterator[Host]:
     """Run a host with these doors; `parameters` are more lines of its script."""
@@ -73,6 +77,7 @@ async def doors(folder: Path, *modules: str, parameters: str = "") -> AsyncItera
 
     host.services.mi.register(Command("test", "wait", ("slow",), ((), ("value",)), wait))
     host.services.mi.register(Command("test", "echo", (), (("text",),), lambda text: text, read_only=True))
+    host.services.mi.register(Command("test", "big", (), (("size",),), big, read_only=True))
     try:
         await host.start()
         yield host

@@ -200,6 +200,7 @@ class HttpConnection(asyncio.Protocol):
     def shut_down(self) -> None:
         """The host stops: close as soon as what is under way has been answered."""
         self._ending = True
+        self._lingers = False
         if not self._slots:
             self._finish()
 
