@@ -11,22 +11,22 @@ Commands that wait hold up nobody.  An answer that a client's socket has no room
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import socket
 import struct
 from collections.abc import Coroutine
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
-from ..errors import ConfigurationError
-from ..exports import parameter, statistic
-from ..mi.jsonrpc import Failure, Request, Response, parse, server_error
-from ..mi.origin import Backend, Identity, Origin
-from ..mi_door import MiDoor
-from ..owned_paths import MAX_SOCKET_PATH, bind_socket, check_place, ownership, user_name
-from ..services import Counter
-from ..trace import NOWHERE, Address
+from ...errors import ConfigurationError
+from ...exports import parameter, statistic
+from ...mi.jsonrpc import Failure, Request, Response, parse, server_error
+from ...mi.origin import Backend, Identity, Origin
+from ...mi_door import MiDoor
+from ...owned_paths import MAX_SOCKET_PATH, bind_socket, check_place, ownership, user_name
+from ...services import Counter
+from ...trace import NOWHERE, Address
+from .sending import Peer, Sender
 
 log = logging.getLogger("miscript.mi_datagram")
 
@@ -34,12 +34,9 @@ DEFAULT_SIZE: Final = 65457
 PORTS: Final = range(1024, 65536)
 PER_TURN: Final = 64
 """Datagrams taken before other work of the host gets its turn."""
-RETRY_SECONDS: Final = 0.01
-MAX_RETRIES: Final = 1024
-"""Answers that may wait for room in their client's socket."""
+MAX_UDP: Final = 65507
+"""Bytes of the largest datagram over IPv4."""
 
-Peer: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | str | bytes | None
-_NO_ROOM: Final = frozenset({errno.EAGAIN, errno.ENOBUFS})
 _CREDENTIALS: Final = struct.Struct("=iII")
 """struct ucred: process, user, group."""
 
@@ -55,7 +52,9 @@ class MiDatagram(MiDoor):
     unix_socket_mode = parameter(0o660, "Permissions of the UNIX socket.")
     unix_socket_group = parameter("", "Group of the UNIX socket, a name or a number.", kinds="string integer")
     unix_socket_user = parameter("", "Owner of the UNIX socket, a name or a number.", kinds="string integer")
-    socket_timeout = parameter(2000, "Milliseconds that an answer is tried again when its client's socket is full.")
+    socket_timeout = parameter(
+        2000, "Milliseconds that answers wait for a client whose socket is full and that takes none."
+    )
     socket_buf_size = parameter(DEFAULT_SIZE, "Largest datagram in bytes.")
 
     lost_replies = cast(Counter, statistic("lost_replies", "Answers that could not be sent."))
@@ -63,7 +62,7 @@ class MiDatagram(MiDoor):
 
     _socket: socket.socket | None = None
     _socket_file: tuple[int, int] | None = None
-    _retries = 0
+    _sender: Sender | None = None
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -99,13 +98,15 @@ class MiDatagram(MiDoor):
             ) from None
         self._address = _address(self._socket.getsockname())
         self._unix_origins: dict[int, Origin] = {}
+        patience = max(0, self.socket_timeout) / 1000
+        self._sender = Sender(self._socket, patience, self.services.clock, self.services.tasks, self._lost)
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
 
     async def stop(self) -> None:
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
-            self._socket = None
+            self._socket = self._sender = None
             self._remove_path()
         await super().stop()
 
@@ -162,13 +163,13 @@ class MiDatagram(MiDoor):
             if data:
                 self._serve(data, peer, origin)
 
-    def _receive_udp(self) -> tuple[bytes, Peer, Origin]:
+    def _receive_udp(self) -> tuple[bytes, Peer | None, Origin]:
         assert self._socket is not None
         data, peer = self._socket.recvfrom(self._size)
         source = _address(peer)
         return data, peer, self.origin(source, self._address, peer=f"{source[0]}:{source[1]}")
 
-    def _receive_unix(self) -> tuple[bytes, Peer, Origin]:
+    def _receive_unix(self) -> tuple[bytes, Peer | None, Origin]:
         assert self._socket is not None
         data, ancillary, _, peer = self._socket.recvmsg(self._size, socket.CMSG_SPACE(_CREDENTIALS.size))
         return data, peer or None, self._unix_origin(_user(ancillary))
@@ -182,7 +183,7 @@ class MiDatagram(MiDoor):
             origin = self._unix_origins[user] = self.origin(NOWHERE, NOWHERE, peer=peer, identity=Identity(name))
         return origin
 
-    def _serve(self, data: bytes, peer: Peer, origin: Origin) -> None:
+    def _serve(self, data: bytes, peer: Peer | None, origin: Origin) -> None:
         message = parse(data)
         answer = self.run(message, origin)
         id_ = message.id if isinstance(message, Request | Failure) else None
@@ -192,7 +193,9 @@ class MiDatagram(MiDoor):
         else:
             self.services.tasks.spawn(self._serve_later(answer, peer, id_), "mi_datagram")
 
-    async def _serve_later(self, waiting: Coroutine[Any, Any, bytes], peer: Peer, id_: str | float | None) -> None:
+    async def _serve_later(
+        self, waiting: Coroutine[Any, Any, bytes], peer: Peer | None, id_: str | float | None
+    ) -> None:
         answer = await waiting
         if answer and peer is not None:
             self._send(answer, peer, id_)
@@ -200,55 +203,21 @@ class MiDatagram(MiDoor):
     # -- answers ----------------------------------------------------------------------------------------------
 
     def _send(self, answer: bytes, peer: Peer, id_: str | float | None) -> None:
+        if self._sender is None:
+            return  # the host has stopped
         if len(answer) >= self._size:
             answer = self._too_large(len(answer), self._size - 1, id_)
-        try:
-            self._send_now(answer, peer)
-        except OSError as error:
-            if error.errno == errno.EMSGSIZE:
-                self._send_instead(answer, peer, id_)
-            elif error.errno in _NO_ROOM and self._retries < MAX_RETRIES:
-                self._retries += 1
-                self.services.tasks.spawn(self._send_patiently(answer, peer), "mi_datagram")
-            else:
-                self._lost(error)
-
-    def _send_now(self, answer: bytes, peer: Peer) -> None:
-        if self._socket is not None:
-            self._socket.sendto(answer, cast(Any, peer))
-
-    def _send_instead(self, answer: bytes, peer: Peer, id_: str | float | None) -> None:
-        """Neither the network nor `socket_buf_size` takes it: 65507 bytes is the most that UDP over IPv4 has."""
-        try:
-            self._send_now(self._too_large(len(answer), 65507, id_), peer)
-        except OSError as error:
-            self._lost(error)
-
-    async def _send_patiently(self, answer: bytes, peer: Peer) -> None:
-        """The client's socket is full: try again until it has room or the time is over."""
-        clock = self.services.clock
-        deadline = clock.monotonic() + max(0, self.socket_timeout) / 1000
-        try:
-            while True:
-                await clock.sleep(RETRY_SECONDS)
-                try:
-                    self._send_now(answer, peer)
-                    return
-                except OSError as error:
-                    if error.errno not in _NO_ROOM or clock.monotonic() >= deadline:
-                        self._lost(error)
-                        return
-        finally:
-            self._retries -= 1
+        if not self._sender.send(answer, peer):
+            self._sender.send(self._too_large(len(answer), MAX_UDP, id_), peer)
 
     def _too_large(self, size: int, limit: int, id_: str | float | None) -> bytes:
         self.large_replies.add()
         data = f"the answer has {size} bytes, a datagram here at most {limit} (socket_buf_size {self._size})"
         return Response(error=server_error(data), id=id_).body(bool(self.pretty_printing))
 
-    def _lost(self, error: OSError) -> None:
-        self.lost_replies.add()
-        log.debug("mi_datagram: an answer is lost: %s", error)
+    def _lost(self, reason: str, count: int) -> None:
+        self.lost_replies.add(count)
+        log.debug("mi_datagram: %d answers are lost: %s", count, reason)
 
 
 def _udp_address(name: str) -> tuple[str, int]:

@@ -1,0 +1,108 @@
+"""Sending answers as datagrams.
+
+A client's socket holds only so much.  What it has no room for waits here, in order, one queue for each client, and is
+tried again until the client has taken nothing for the time that it is given; other clients notice nothing of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, cast
+
+from ...services import Clock, Tasks
+
+Peer: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | str | bytes
+
+RETRY_SECONDS: Final = 0.005
+MAX_QUEUED: Final = 64 * 1024 * 1024
+"""Bytes of answers that may wait, for all clients together."""
+
+_NO_ROOM: Final = frozenset({errno.EAGAIN, errno.ENOBUFS})
+
+
+class Sender:
+    """Sends through `door`, the socket that requests come in by.
+
+    `patience` is in seconds; `lost(reason, count)` is called for answers that are given up.
+    """
+
+    def __init__(
+        self, door: socket.socket, patience: float, clock: Clock, tasks: Tasks, lost: Callable[[str, int], None]
+    ) -> None:
+        self._door = door
+        self._patience = patience
+        self._clock = clock
+        self._tasks = tasks
+        self._lost = lost
+        self._queues: dict[Peer, deque[bytes]] = {}
+        self._queued = 0
+
+    def send(self, answer: bytes, peer: Peer) -> bool:
+        """Send `answer`, now or later; False if no datagram can be that long."""
+        queue = self._queues.get(peer)
+        if queue is not None:
+            self._keep(queue, answer)
+            return True
+        try:
+            self._send_now(answer, peer)
+        except OSError as error:
+            if error.errno == errno.EMSGSIZE:
+                return False
+            if error.errno in _NO_ROOM:
+                queue = self._queues[peer] = deque()
+                self._keep(queue, answer)
+                self._tasks.spawn(self._send_later(peer, queue), "mi_datagram")
+            else:
+                self._lost(error.strerror or str(error), 1)
+        return True
+
+    def _keep(self, queue: deque[bytes], answer: bytes) -> None:
+        if self._queued + len(answer) > MAX_QUEUED:
+            self._lost("too many answers wait", 1)
+            return
+        self._queued += len(answer)
+        queue.append(answer)
+
+    async def _send_later(self, peer: Peer, queue: deque[bytes]) -> None:
+        """Send what waits for one client as it takes it."""
+        deadline = self._clock.monotonic() + self._patience
+        try:
+            while queue:
+                try:
+                    self._send_now(queue[0], peer)
+                except OSError as error:
+                    if error.errno not in _NO_ROOM or self._clock.monotonic() >= deadline:
+                        self._lost(error.strerror or str(error), len(queue))
+                        return
+                    await self._clock.sleep(RETRY_SECONDS)
+                    continue
+                self._queued -= len(queue.popleft())
+                deadline = self._clock.monotonic() + self._patience
+        finally:
+            self._queued -= sum(map(len, queue))
+            del self._queues[peer]
+
+    def _send_now(self, answer: bytes, peer: Peer) -> None:
+        try:
+            self._door.sendto(answer, cast(Any, peer))
+        except BlockingIOError as full:
+            if isinstance(peer, tuple):
+                raise
+            _send_aside(answer, peer, full)
+
+
+def _send_aside(answer: bytes, peer: str | bytes, full: BlockingIOError) -> None:
+    """Send to a UNIX client from another socket.
+
+    What a client has not read yet counts against the socket that sent it, so one client that does not read would
+    keep the answers of all others back.  From a socket of its own the answer goes out unless the client itself is
+    the one; one that is connected to the door takes it from nobody else.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as aside:
+        try:
+            aside.sendto(answer, peer)
+        except PermissionError:
+            raise full from None
