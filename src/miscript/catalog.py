@@ -28,6 +28,7 @@ from .script.signatures import (
     ModuleSignature,
     Parameter,
     ParameterSignature,
+    Recipe,
     TransformationSignature,
     VariableForm,
     VariableSignature,
@@ -189,10 +190,32 @@ class LoadedCatalog:
         fact = facts()["core"]["global_parameters"].get(name)
         return None if fact is None else ParameterSignature(name, _global_kinds(fact.get("kinds", ())))
 
+    def command(self, name: str) -> Sequence[Recipe] | None:
+        return self._commands().get(name)
+
+    def _commands(self) -> dict[str, Sequence[Recipe]]:
+        """The MI commands of what is loaded, by each of their names."""
+        found: dict[str, Sequence[Recipe]] = {}
+        for module in self._loaded:
+            known = facts()["core"] if module == "core" else facts()["modules"].get(module, {})
+            for name, fact in known.get("mi_commands", {}).items():
+                full = fact.get("full", name)
+                recipes = [] if fact.get("named_only") else [tuple(recipe) for recipe in fact["recipes"]]
+                for each in (full, full.partition(":")[2], *fact["aliases"]):
+                    found[each] = [*found.get(each, ()), *recipes]
+            cls = module_class(module)
+            for command in cls.commands if cls else ():
+                full = f"{(command.module or module).removeprefix('proto_')}:{command.name}"
+                for each in (full, command.name, *command.aliases):
+                    found[each] = [*found.get(each, ()), *(() if command.named_only else command.recipes)]
+        return found
+
     def events(self) -> Iterable[str]:
         return self._events
 
     def owners(self, name: str, what: str) -> Sequence[str]:
+        if what == "command":
+            return sorted(m for m, known in facts()["modules"].items() if _has_command(known, name))
         keys = {"function": ("functions", "async_functions"), "variable": ("variables",)}.get(what, (f"{what}s",))
         found = [m for m, known in facts()["modules"].items() if any(name in known.get(k, {}) for k in keys)]
         return sorted(found, key=lambda m: (module_class(m) is None, m not in LATER_MODULES, m))
@@ -217,6 +240,8 @@ class LoadedCatalog:
                 return self._functions.keys()
             case "variable":
                 return self._variables.keys()
+            case "command":
+                return list(self._commands())
             case "transformation":
                 return [f"{c}.{n}" for c, names in facts()["core"]["transformations"].items() for n in names]
         return ()
@@ -224,6 +249,12 @@ class LoadedCatalog:
     def __iter__(self) -> Iterator[Module]:
         """The modules in the order they were loaded, the core first."""
         return iter(self.modules.values())
+
+
+def _has_command(known: dict[str, Any], name: str) -> bool:
+    return any(
+        name in (short, fact.get("full"), *fact["aliases"]) for short, fact in known.get("mi_commands", {}).items()
+    )
 
 
 # -- facts as signatures --------------------------------------------------------------------------------

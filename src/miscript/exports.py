@@ -68,6 +68,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Variable: TypeAlias = VariableAccess
 BoundText = Annotated[Argument, str]
+BoundCommand = Annotated[Argument, str, "command"]
 BoundNumber = Annotated[Argument, int]
 BoundVariable = Annotated[Argument, VariableAccess]
 BoundAvp = Annotated[Argument, VariableAccess, "avp"]
@@ -272,6 +273,7 @@ def _parameter(name: str, annotation: Any, optional: bool, where: str) -> Parame
         constant="constant" in marks,
         literal="literal" in marks,
         writable="writable" in marks,
+        command="command" in marks,
         only="avp" if "avp" in marks else "",
     )
 

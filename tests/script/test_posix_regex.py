@@ -155,8 +155,11 @@ REPEATS = ["{2}", "{1,2}", "{,2}", "{,}"]
 ESCAPES = [r"\w", r"\W", r"\s", r"\S", r"\b", r"\B", r"\<", r"\>", r"\.", r"\n", "(a|b)", "()"]
 pieces = st.sampled_from(CHARACTERS + BRACKETS + MORE_BRACKETS + REPEATS + ESCAPES)
 patterns = (
-    st.lists(pieces, max_size=7).map("".join).filter(lambda text: "---" not in text.replace("[---]", ""))
-)  # glibc 2.37 sees these anew
+    st.lists(pieces, max_size=7)
+    .map("".join)
+    .filter(lambda text: "---" not in text.replace("[---]", ""))  # glibc 2.37 sees these anew
+    .filter(lambda text: "$\n" not in text and "\n^" not in text)  # glibc lets an anchor stand at a newline here
+)
 texts = st.text(st.sampled_from([*"abAZz019_ -:.\n()[]{}*\\", "\u00e9"]), max_size=8)
 
 

@@ -23,7 +23,7 @@ from typing import TypeAlias, cast
 import orjson
 
 from ..errors import MIError
-from ..exports import BoundAvp, BoundText, BoundVariable, Module, bound_function, parameter
+from ..exports import BoundAvp, BoundCommand, BoundVariable, Module, bound_function, parameter
 from ..mi.command import NO_RESULT, Command, Later
 from ..mi.jsonrpc import SERVER_ERROR, Params, Response
 from ..mi.origin import Backend, Origin, Tracing
@@ -135,7 +135,7 @@ class MiScript(Module):
     @bound_function()
     def mi(
         self,
-        command: BoundText,
+        command: BoundCommand,
         ret_var: BoundVariable | None = None,
         params_avp: BoundAvp | None = None,
         vals_avp: BoundAvp | None = None,
@@ -173,7 +173,7 @@ class MiScript(Module):
     @bound_function(name="mi", asynchronous=True)
     def async_mi(
         self,
-        command: BoundText,
+        command: BoundCommand,
         ret_var: BoundVariable | None = None,
         params_avp: BoundAvp | None = None,
         vals_avp: BoundAvp | None = None,

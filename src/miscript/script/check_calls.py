@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from . import nodes as n
@@ -14,6 +15,7 @@ from .suggest import near
 from .variables import locator, parse_template
 
 MAX_ROUTE_PARAMETERS = 8
+_TRANSFORMATION = re.compile(r"\{(\w+)\.([\w.]+)[^{}]*\}")
 
 XLOG_LEVELS = ("L_ALERT", "L_CRIT", "L_ERR", "L_WARN", "L_NOTICE", "L_INFO", "L_DBG")
 
@@ -189,12 +191,33 @@ class CallChecker:
         if parameter.constant and template.constant is None:
             self.add("E405", f"{where} must be written out, without variables", given.span)
             return False
+        if parameter.command and template.constant is not None:
+            self._command(template.constant, given.span)
         if parameter.check is not None and template.constant is not None:
             wrong = parameter.check(template.constant)
             if wrong is not None:
                 self.add("E410", f"{where}: {wrong}", given.span)
                 return False
         return True
+
+    def _command(self, text: str, span: Span) -> None:
+        """Warn of an MI command that nobody has, or whose words fit none of its forms."""
+        name, *words = text.split() or [""]
+        recipes = self.catalog.command(name)
+        if recipes is None:
+            owners = self.catalog.owners(name, "command")
+            help = near(name, self.catalog.names("command"))
+            if owners:
+                help = f"it belongs to module '{owners[0]}': add  loadmodule \"{owners[0]}.so\""
+            self.add("W611", f"no loaded module has the MI command '{name}'", span, help=help)
+        elif words and len(words) not in {len(recipe) for recipe in recipes}:
+            forms = " or ".join(f"'{' '.join((name, *recipe))}'" for recipe in dict.fromkeys(recipes))
+            self.add(
+                "W611",
+                f"'{name}' has no form with {_arguments(len(words), '').replace('argument', 'parameter')}",
+                span,
+                help=f"it is {forms}" if forms else "it takes parameters by name, from two AVPs",
+            )
 
     def _check_given(self, node: n.Call) -> None:
         """Look at the variables and calls in the arguments, whatever the function is."""
@@ -259,9 +282,16 @@ class CallChecker:
         return template
 
     def _template_variables(self, template: n.Template) -> None:
+        last: n.Variable | None = None
         for piece in template.pieces:
             if isinstance(piece, n.Variable):
                 self.variable(piece)
+                last = piece
+                continue
+            outside = _TRANSFORMATION.match(piece)
+            if outside is not None and last is not None and not last.text.startswith("$("):
+                self._transformed_outside(last, last.text + outside[0], outside[1], outside[2])
+            last = None
 
     def variable(self, node: n.Variable, *, written: bool = False) -> bool:
         """Check name, inner name, index and transformations; False when something is wrong."""
@@ -285,11 +315,27 @@ class CallChecker:
             )
         if node.inner is not None:
             self._template_variables(node.inner)
+            inside = _TRANSFORMATION.search(node.inner.constant or "")
+            if inside is not None:
+                self._transformed_outside(node, node.text, inside[1], inside[2])
         if isinstance(node.index, n.Variable):
             self.variable(node.index)
         for transformation in node.transformations:
             self._transformation(transformation)
         return self.writable(node) if written else True
+
+    def _transformed_outside(self, node: n.Variable, written: str, class_name: str, name: str) -> None:
+        """`$var(a){s.len}` and `$var(a{s.len})` are no transformations."""
+        if self.catalog.transformation(class_name.lower(), name.lower()) is None:
+            return
+        plain = _TRANSFORMATION.sub("", written)
+        transformation = written[written.index("{") : written.index("}") + 1]
+        self.add(
+            "W610",
+            f"'{transformation}' does not transform '{plain}': that needs brackets around both",
+            node.span,
+            help=f"write  $({plain.removeprefix('$')}{transformation})",
+        )
 
     def _unknown_variable(self, node: n.Variable) -> None:
         owners = self.catalog.owners(node.name, "variable")

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ..values import Value
 
 if TYPE_CHECKING:
     from .nodes import Index, Template
     from .runtime import Run
+
+
+Recipe: TypeAlias = tuple[str, ...]
 
 
 class Kind(StrEnum):
@@ -54,6 +57,7 @@ class Parameter:
     constant: bool = False
     literal: bool = False  # a `$` inside the text is an ordinary character
     writable: bool = False  # the variable is written, so it must be one that can be
+    command: bool = False  # the text is an MI command with its parameters
     only: str = ""  # the one variable that may stand there, for example "avp"
     check: Callable[[str], str | None] | None = None  # what is wrong with a constant, or None
 
@@ -200,6 +204,9 @@ class Catalog(Protocol):
 
     def global_parameter(self, name: str) -> ParameterSignature | None: ...
 
+    def command(self, name: str) -> Sequence[Recipe] | None:
+        """The recipes of the MI command that scripts can call `name`, or None; named-only commands have none."""
+
     def events(self) -> Iterable[str]:
         """Names of the events that loaded modules publish."""
 
@@ -210,4 +217,4 @@ class Catalog(Protocol):
         """What to use in place of a name that older versions had ("" when nothing replaces it), else None."""
 
     def names(self, what: str) -> Iterable[str]:
-        """All known names of the kind `what`, for suggestions: also "module", "global", "transformation"."""
+        """All known names of the kind `what`, for suggestions: also "module", "global", "transformation", "command"."""

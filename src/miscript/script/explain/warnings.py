@@ -160,4 +160,46 @@ WARNINGS = {
         }
         """,
     ),
+    "W610": explanation(
+        "transformation outside of the brackets",
+        """
+        A variable with a transformation has one pair of brackets around both: `$(var(a){s.len})`. Behind a variable
+        without these brackets the braces are ordinary text, and inside the name's own brackets they belong to the
+        name.
+        """,
+        r"""
+        route {
+            xlog("$rU{s.len} digits\n");
+        }
+        """,
+        r"""
+        route {
+            xlog("$(rU{s.len}) digits\n");
+        }
+        """,
+    ),
+    "W611": explanation(
+        "MI command that cannot work",
+        """
+        The command written out in `mi()` is not known to the core nor to a module that is loaded, or no form of it
+        has that many parameters. Such a call gives -1 or -32602 each time. `which` lists the commands, and
+        `which NAME` the forms of one.
+        """,
+        r"""
+        loadmodule "mi_script.so"
+        loadmodule "cachedb_local.so"
+
+        route {
+            mi("cache_fetsh local greeting", $var(r));
+        }
+        """,
+        r"""
+        loadmodule "mi_script.so"
+        loadmodule "cachedb_local.so"
+
+        route {
+            mi("cache_fetch local greeting", $var(r));
+        }
+        """,
+    ),
 }
