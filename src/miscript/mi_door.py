@@ -111,7 +111,7 @@ class MiDoor(Module):
 
         `address` is what the module parameter `parameter` makes the door listen on.  Raises ConfigurationError.
         """
-        if self.policy or _is_loopback(address):
+        if self.policy or not _is_exposed(address):
             return
         raise ConfigurationError(
             f"'{parameter}': '{address}' can be reached from other machines, and 'policy' does not say who may do what",
@@ -263,8 +263,9 @@ def _never_run(awaitable: Awaitable[object]) -> None:
         awaitable.close()
 
 
-def _is_loopback(address: str) -> bool:
+def _is_exposed(address: str) -> bool:
+    """Whether other machines reach this address; of a name it is not known before it has been looked up."""
     try:
-        return ipaddress.ip_address(address.strip("[]").partition("%")[0]).is_loopback
+        return not ipaddress.ip_address(address.partition("%")[0]).is_loopback
     except ValueError:
-        return address == "localhost"
+        return False
