@@ -184,7 +184,7 @@ def script_function(
     `routes` names the kinds of route it may be called from (request failure reply branch error local startup timer
     event), separated by blanks; all when it is left out.
     """
-    return lambda function: ScriptFunction(function, name, _allowed(routes))
+    return lambda function: ScriptFunction(function, name, _allowed(routes, function))
 
 
 def bound_function(
@@ -194,11 +194,24 @@ def bound_function(
 
     `asynchronous`: it is for `async()` and `launch()`, and what it returns gives an awaitable or a `Pending`.
     """
-    return lambda function: ScriptFunction(function, name, _allowed(routes), asynchronous=asynchronous, binds=True)
+    return lambda function: ScriptFunction(
+        function, name, _allowed(routes, function), asynchronous=asynchronous, binds=True
+    )
 
 
-def _allowed(routes: str | None) -> frozenset[str]:
-    return ALL_ROUTES if routes is None else frozenset(Routes(r) for r in routes.split())
+def _allowed(routes: str | None, function: Callable[..., Any]) -> frozenset[str]:
+    if routes is None:
+        return ALL_ROUTES
+    unknown = set(routes.split()) - ALL_ROUTES
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise DeclarationError(f"{_place(function)}: no kind of route is called {names}; there are {' '.join(Routes)}")
+    return frozenset(Routes(r) for r in routes.split())
+
+
+def _place(function: Callable[..., Any]) -> str:
+    """Module and function, for what goes wrong before the class is made."""
+    return f"{function.__module__.rpartition('.')[2]}: {function.__name__}"
 
 
 def async_function(*, name: str | None = None) -> Callable[[Callable[..., Any]], ScriptFunction]:
@@ -419,7 +432,7 @@ def mi_command(
         return_names = {p for recipe in exact for p in recipe}
         if "kwargs" not in taken and not return_names <= taken:
             missing = ", ".join(sorted(return_names - taken))
-            raise DeclarationError(f"MI command '{name}': the handler has no parameter {missing}")
+            raise DeclarationError(f"{_place(function)}: MI command '{name}' needs the parameters {missing}")
         return CommandDeclaration(function, name, exact, tuple(aliases), module, read_only, named_only, extra, prepare)
 
     return declare
