@@ -148,11 +148,21 @@ class Routes(Protocol):
         """The script in force."""
 
     async def run_route(
-        self, kind: str, name: str, *, message: Any = None, text: Value = None, parameters: Sequence[Value] = ()
+        self,
+        kind: str,
+        name: str,
+        *,
+        message: Any = None,
+        text: Value = None,
+        parameters: Sequence[Value] = (),
+        prepare: Callable[[Run], object] | None = None,
+        within: Run | None = None,
     ) -> Run:
         """Run a route of the script in force and wait for its end; its return code is the `rc` of the run.
 
-        `parameters` are its `$param`s; `text` is short for a single one.
+        `parameters` are its `$param`s; `text` is short for a single one.  `prepare` is called with the run before it
+        starts.  `within`: the route is a part of this run, on its variables, as a branch route is.  Raises
+        LookupError when there is no such route.
         """
 
     def start_event(self, name: str, attributes: Sequence[tuple[str, Value]]) -> None:

@@ -25,7 +25,7 @@ from miscript.catalog import facts, module_class
 from miscript.errors import ScriptError
 from miscript.host.host import Host
 from miscript.host.loading import Source
-from miscript.testing import ManualClock
+from miscript.testing import ManualClock, MemoryNetwork
 
 HERE = Path(__file__).parent
 MPATH = "/usr/lib/opensips/modules"
@@ -105,7 +105,7 @@ async def _play(script: RecordedScript) -> Played:
         return Played(missing=missing)
     printed: list[str] = []
     clock = ManualClock(time.time())
-    host = Host(Source(str(script.cfg), script.text()), printed.append, clock=clock)
+    host = Host(Source(str(script.cfg), script.text()), printed.append, clock=clock, network=MemoryNetwork())
     try:
         host.load()
     except ScriptError as error:

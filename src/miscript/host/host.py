@@ -26,6 +26,8 @@ from .clock import SystemClock
 from .events import EventTable
 from .loading import Source, check_again, check_source, initialise
 from .runs import Budget, Runner, Turns
+from .sip_element import SipElement
+from .sip_transport import Network, SystemNetwork
 from .statistics import StatisticsTable
 from .tasks import TaskTable
 from .workers import Workers
@@ -40,7 +42,8 @@ class Host:
     """One running script.
 
     Life: `Host(source)` → `load()` → `await start()` → … → `await stop()`.  `write` gets the text of the script
-    (`xlog`); `stubs` are modules whose functions do nothing; `budget` bounds each run.
+    (`xlog`); `stubs` are modules whose functions do nothing; `budget` bounds each run.  Tests give a `clock` and a
+    `network` of their own.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Host:
         stubs: Iterable[str] = (),
         budget: Budget | None = None,
         clock: Clock | None = None,
+        network: Network | None = None,
         command_line: Sequence[str] = (),
     ) -> None:
         self.source = source
@@ -62,6 +66,9 @@ class Host:
         self.stopping = asyncio.Event()
         self._event_table = EventTable(self.clock, self.start_event)
         self.services = self._make_services(write, list(command_line) or sys.argv)
+        self.sip = SipElement(self.services, self, self.tasks, network or SystemNetwork())
+        self.services.provide("sip", self.sip)
+        self.runner.suspended = self.sip.hooks.suspended
         self.program: Program | None = None
         self._script: Script | None = None
         self._requests = self._events = self._timers = Workers("", self.symbols, {})
@@ -119,6 +126,15 @@ class Host:
         services, levels = self.services, self.services.levels
         services.parameters.clear()
         services.parameters.update(program.parameters)
+        self.sip.configure(
+            [
+                (str(g.value), g.options, f"{g.span.file.name}:{g.span.line}")
+                for g in program.globals
+                if g.name == "socket"
+            ],
+            [(str(g.value), g.options) for g in program.globals if g.name == "alias"],
+            program.parameters,
+        )
         services.sockets[:] = [str(g.value) for g in program.globals if g.name in ("socket", "alias")]
         services.blacklists[:] = [(str(g.value), g.options) for g in program.globals if g.name == "dst_blacklist"]
         levels.log = levels.configured_log = _number(program.parameters.get("log_level"), 2)
@@ -183,7 +199,11 @@ class Host:
     # -- life -----------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Run the startup route, then start what the modules and timers do by themselves."""
+        """Open the sockets, run the startup route, then start what the modules and timers do by themselves.
+
+        Raises ConfigurationError for a socket that cannot be opened.
+        """
+        await self.sip.open()
         startup = self.script.routes.get(("startup_route", ""))
         if startup is not None:
             dummy = self.services.find("startup message")
@@ -235,17 +255,36 @@ class Host:
             )
 
     async def run_route(
-        self, kind: str, name: str, *, message: Any = None, text: Value = None, parameters: Sequence[Value] = ()
+        self,
+        kind: str,
+        name: str,
+        *,
+        message: Any = None,
+        text: Value = None,
+        parameters: Sequence[Value] = (),
+        prepare: Callable[[Run], object] | None = None,
+        within: Run | None = None,
     ) -> Run:
         """Run a route of the script in force and wait for its end.  Raises LookupError when there is none.
 
-        `parameters` are its `$param`s; `text` is short for a single one.  The `rc` of the run is its return code.
+        `parameters` are its `$param`s; `text` is short for a single one.  `prepare` is called with the run before it
+        starts.  `within`: the route is a part of this run, on its variables, as a branch route is.  The `rc` of the
+        run is its return code.
         """
-        route = self.script.routes.get((kind, name))
+        script = self.script if within is None else within.script
+        route = script.routes.get((kind, name))
         if route is None:
             raise LookupError(f"there is no {kind}[{name}]")
-        given = tuple(parameters) if text is None else (text,)
-        return await self.runner.execute(self.script, route, self._requests, kind, parameters=given, message=message)
+        return await self.runner.execute(
+            script,
+            route,
+            self._requests if within is None else within.pool,
+            kind,
+            parameters=tuple(parameters) if text is None else (text,),
+            message=message,
+            prepare=prepare,
+            space=None if within is None else within.space,
+        )
 
     async def stop(self) -> None:
         """Stop in order: timers and work first, then the modules, the last loaded first."""
@@ -258,6 +297,7 @@ class Host:
                 log.error("module '%s' does not stop within %s seconds", module.name, STOP_SECONDS)
             except Exception:
                 log.exception("module '%s' failed while it stopped", module.name)
+        await self.sip.close()
         await self.tasks.stop()
 
 

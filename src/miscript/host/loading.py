@@ -10,6 +10,7 @@ from ..catalog import LoadedCatalog
 from ..errors import ConfigurationError, ScriptError
 from ..script.checker import check
 from ..script.diagnostics import Diagnostics
+from ..script.nodes import LoadModule, Script
 from ..script.parser import parse_file, parse_text
 from ..script.program import Program
 from ..services import Services
@@ -36,21 +37,32 @@ def check_source(
 
     With `services`, its modules are made (not yet initialised).  With `run`, what miscript lacks is an error.
     """
-    if source.text is None:
-        script = parse_file(Path(source.name), diagnostics, source.preprocessor)
-    else:
-        script = parse_text(source.text, source.name, diagnostics)
+    script = _parse(source, diagnostics)
     catalog = LoadedCatalog(services, stubs)
     return check(script, catalog, diagnostics, name=source.name, run=run)
 
 
 def check_again(source: Source, catalog: LoadedCatalog, diagnostics: Diagnostics) -> Program:
-    """Check a script whose modules are already running, for a reload."""
-    if source.text is None:
-        script = parse_file(Path(source.name), diagnostics, source.preprocessor)
-    else:
-        script = parse_text(source.text, source.name, diagnostics)
+    """Check a script whose modules are already running, for a reload; it cannot bring new ones."""
+    script = _parse(source, diagnostics)
+    running = {module.name for module in catalog.loaded()}
+    for item in script.items:
+        if isinstance(item, LoadModule) and item.name not in running:
+            diagnostics.add(
+                "E309",
+                f"module '{item.name}' was not loaded when the host started",
+                item.span,
+                help="stop the host and start it again: a reload takes only the routes",
+            )
+    if diagnostics.failed:
+        raise ScriptError(tuple(diagnostics))
     return check(script, catalog, diagnostics, name=source.name, run=True)
+
+
+def _parse(source: Source, diagnostics: Diagnostics) -> Script:
+    if source.text is None:
+        return parse_file(Path(source.name), diagnostics, source.preprocessor)
+    return parse_text(source.text, source.name, diagnostics)
 
 
 def initialise(program: Program, diagnostics: Diagnostics) -> None:

@@ -18,6 +18,7 @@ from ..script.runtime import (
     Run,
     Script,
     Stop,
+    VariableSpace,
 )
 from ..values import Value
 from .tasks import TaskTable
@@ -65,6 +66,7 @@ class Runner:
         self.tasks = tasks
         self.budget = budget
         self.broken = 0
+        self.suspended: list[Callable[[Run], None]] = []
 
     async def execute(
         self,
@@ -75,24 +77,30 @@ class Runner:
         *,
         parameters: Parameters = (),
         message: Any = None,
-        prepare: Callable[[Run], int] | None = None,
+        prepare: Callable[[Run], object] | None = None,
+        space: VariableSpace | None = None,
     ) -> Run:
         """Run `route` to its end, with everything that `async()` makes of it.
 
-        `prepare` is called first, with the new run; what it returns is `$rc` when the route starts.
+        `prepare` is called first, with the new run; a number that it returns is `$rc` when the route starts.  `space`
+        is that of a run of which this one is a part; without it, one of `workers` is taken.
         """
-        space = workers.take()
+        within = space is not None
+        if space is None:
+            space = workers.take()
         run = Run(script, space, kind, message)
         run.pool = workers
         self.budget.apply(run)
         try:
             if prepare is not None:
-                run.rc = prepare(run)
+                code = prepare(run)
+                run.rc = code if isinstance(code, int) else run.rc
             await self._until_end(run, route, parameters)
         finally:
             for release in run.data.pop("at_end", ()):
                 release()
-            workers.give_back(space)
+            if not within:
+                workers.give_back(space)
         return run
 
     async def _until_end(self, run: Run, route: CompiledRoute, parameters: Parameters) -> None:
@@ -101,6 +109,8 @@ class Runner:
             continuation = run.continuation
             if continuation is None:
                 return
+            for tell in self.suspended:
+                tell(run)
             run.continuation = None
             run.frames.clear()
             finish = await self._awaited(continuation.pending, continuation.timeout)

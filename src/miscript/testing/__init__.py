@@ -1,6 +1,7 @@
 """For tests of scripts and of modules: time that a test moves, and a script that runs inside a test.
 
 - `ManualClock`: a clock for a host; time passes when the test says so.
+- `MemoryNetwork`: SIP between a host and peers that a test plays, without sockets.
 - `run_script`: run a script to its end and see what it printed.
 - `RunningScript`: a script that stays up, so that a test can call its routes, raise events, call MI commands.
 - the pytest fixture `miscript` gives one (`miscript.testing.pytest_plugin`).
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .clock import ManualClock as ManualClock
+    from .network import MemoryNetwork as MemoryNetwork
+    from .network import MemoryPeer as MemoryPeer
     from .scripts import Ran as Ran
     from .scripts import RouteCall as RouteCall
     from .scripts import RunningScript as RunningScript
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ManualClock": "clock",
+    "MemoryNetwork": "network",
+    "MemoryPeer": "network",
     "Ran": "scripts",
     "RouteCall": "scripts",
     "RunningScript": "scripts",

@@ -23,6 +23,7 @@ from ..script.runtime import Run
 from ..sip import Message
 from ..values import Value, encode
 from .clock import ManualClock
+from .network import MemoryNetwork
 
 T = TypeVar("T")
 
@@ -54,8 +55,8 @@ class RunningScript:
     """A script that has run its startup route and is up until `close` (or the end of a `with`).
 
     `script` is the text of a script, or the Path of a file.  `stubs` are modules whose functions do nothing;
-    `budget` bounds each run.  Raises ScriptError when it does not check, ConfigurationError when a module cannot
-    start.
+    `budget` bounds each run.  Its `socket=` lines are places in `network`, where a test can send to and listen
+    (`network.peer`).  Raises ScriptError when it does not check, ConfigurationError when a module cannot start.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class RunningScript:
         stubs: Iterable[str] = (),
         budget: Budget | None = None,
         timers: bool = True,
+        network: MemoryNetwork | None = None,
     ) -> None:
         self.clock = clock or ManualClock()
+        self.network = network or MemoryNetwork()
         self._printed: list[str] = []
         self._taken = 0
         self._closed = False
@@ -75,7 +78,9 @@ class RunningScript:
         self._runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
         source = Source(str(script)) if isinstance(script, Path) else Source("test.cfg", script)
         try:
-            self.host = Host(source, self._printed.append, stubs=stubs, budget=budget, clock=self.clock)
+            self.host = Host(
+                source, self._printed.append, stubs=stubs, budget=budget, clock=self.clock, network=self.network
+            )
             self.warnings = self._runner.run(self._load())
             self._wait(self._start(timers))
         except BaseException:

@@ -1,0 +1,383 @@
+"""The host as a SIP element: messages come in, routes run, messages go out.
+
+A request is checked, counted and handed to `route`; a reply to the global `onreply_route`, then to the modules that
+know its transaction, and is passed on without one where the script forwards statelessly.  What is not SIP is counted
+and dropped; a request that is, but not as RFC 3261 wants it, gets a 400.  At most `MAX_UNDER_WAY` messages are worked
+on at a time; what comes beyond is counted and dropped, so that a flood costs no memory.
+
+Source: RFC 3261 sections 8.2, 16.3, 16.11 and 18; OpenSIPS manual, "Core Parameters" and "Statistics".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from ..errors import ConfigurationError
+from ..script.runtime import ErrorInfo, Run
+from ..services import Counter, Routes, Services
+from ..sip import Message, SipSyntaxError, SipUri
+from ..sip.received import Received
+from ..sip.replies import local_tag, make_reply, next_target, reply_target, without_first_via
+from ..sip.requests import passed_on, via_line
+from ..sip.sockets import DEFAULT_PORTS, ListeningSocket, Options, Target, ip_address, parse_socket
+from ..sip.transactions import COOKIE
+from ..sip_service import Hooks, Traffic
+from .sip_names import OwnNames
+from .sip_transport import DatagramSocket, Network, StreamLimits, StreamSockets
+from .tasks import TaskTable
+
+log = logging.getLogger("miscript.sip")
+
+MAX_UNDER_WAY: Final = 8192
+"""Messages that are worked on at a time."""
+
+SMALLEST: Final = 12
+"""Bytes of the shortest thing that can be SIP; shorter packets are keep-alives."""
+
+MANDATORY: Final = ("From", "To", "Call-ID", "CSeq")
+DROPPED: Final = {True: "drop_requests", False: "drop_replies"}
+COUNTERS: Final = (
+    "rcv_requests", "rcv_replies", "fwd_requests", "fwd_replies", "drop_requests", "drop_replies", "err_requests",
+    "err_replies", "bad_URIs_rcvd", "bad_msg_hdr",
+)  # fmt: skip
+
+SocketLine = tuple[str, Options, str]
+"""Value, options and place (`file:line`) of a `socket=` line."""
+
+
+class SipElement:
+    """Offered to modules as `sip` (`sip_service.SipService`)."""
+
+    def __init__(self, services: Services, routes: Routes, tasks: TaskTable, network: Network) -> None:
+        self.hooks = Hooks()
+        self.stateless = False
+        self.server: str | None = None
+        self.user_agent = ""
+        self.sockets: Sequence[ListeningSocket] = ()
+        self._services = services
+        self._routes = routes
+        self._tasks = tasks
+        self._network = network
+        self._names = OwnNames()
+        self._lines: list[SocketLine] = []
+        self._parameters: Mapping[str, int | str] = {}
+        self._datagrams: dict[ListeningSocket, DatagramSocket] = {}
+        self._streams: StreamSockets | None = None
+        self._wrong = ""
+        self._under_way = 0
+        self._received = 0
+        self._secret = hashlib.blake2b(str(services.started).encode(), digest_size=16).hexdigest()
+        self._counters: dict[str, Counter] = {name: services.statistics.register("core", name) for name in COUNTERS}
+
+    def count(self, name: str) -> None:
+        """One more of the core's statistic `name`."""
+        self._counters[name].add()
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def configure(
+        self,
+        lines: Iterable[SocketLine],
+        aliases: Iterable[tuple[str, Options]],
+        parameters: Mapping[str, int | str],
+    ) -> None:
+        """Take what the script says; nothing is opened yet."""
+        self._lines = [line for line in lines if line[0].partition(":")[0].lower() in ("udp", "tcp")]
+        self._parameters = parameters
+        try:
+            self.sockets = tuple(parse_socket(text, options) for text, options, _ in self._lines)
+            self._names.set_aliases(aliases)
+        except ValueError as error:
+            self._wrong = str(error)
+        self._names.sockets = self.sockets
+        self.user_agent = _header_value(parameters.get("user_agent_header")) or _signature()
+        if parameters.get("server_signature", 1):
+            self.server = _header_value(parameters.get("server_header")) or _signature()
+
+    async def open(self) -> None:
+        """Open all sockets.  Raises ConfigurationError that names the line of one that cannot be."""
+        if self._wrong:
+            raise ConfigurationError(self._wrong)
+        opened = []
+        for (text, _, place), parsed in zip(self._lines, self.sockets, strict=True):
+            try:
+                socket = await self._network.address(parsed)
+                await self._open(socket)
+            except OSError as error:
+                raise ConfigurationError(
+                    f"{place}: socket '{text}' cannot be opened: {error.strerror or error}"
+                ) from error
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{place}: {error}") from error
+            opened.append(socket)
+        self.sockets = tuple(opened)
+        self._names.sockets = self.sockets
+
+    async def _open(self, socket: ListeningSocket) -> None:
+        if socket.transport == "udp":
+            self._datagrams[socket] = await self._network.datagrams(socket, self.receive)
+            return
+        if self._streams is None:
+            self._streams = self._network.streams(
+                self._services.clock, self.receive, self._broken_stream, self._stream_limits()
+            )
+            self._tasks.every(1.0, self._streams.sweep, "the sweep of idle connections")
+            self._services.provide("tcp connections", self._streams)
+        await self._streams.listen(socket, _number(self._parameters, "tcp_socket_backlog", 128))
+
+    def _stream_limits(self) -> StreamLimits:
+        given = self._parameters
+        connect = given.get("tcp_connect_timeout")
+        return StreamLimits(
+            connections=_number(given, "tcp_max_connections", 2048),
+            connect=connect / 1000 if isinstance(connect, int) else 5.0,
+            idle=_number(given, "tcp_connection_lifetime", 120),
+            message=_number(given, "tcp_max_msg_time", 4),
+        )
+
+    async def close(self) -> None:
+        """Close all sockets."""
+        for datagrams in self._datagrams.values():
+            datagrams.close()
+        self._datagrams.clear()
+        if self._streams is not None:
+            await self._streams.shut()
+
+    # -- what comes -------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, received: Received) -> None:
+        """Take a message from the network."""
+        if len(data) < SMALLEST or not data.strip(b"\r\n\0"):
+            return
+        if self._under_way >= MAX_UNDER_WAY:
+            self.count(DROPPED[not data.startswith(b"SIP/")])
+            return
+        self._tell_traffic(data, received.socket, received.source, False, received.connection)
+        try:
+            message = Message.parse(data)
+        except SipSyntaxError as error:
+            log.info("%s:%d sent what is no SIP message: %s", *received.source, error)
+            self.count("bad_msg_hdr")
+            self.count(DROPPED[not data.startswith(b"SIP/")])
+            return
+        self._received += 1
+        message.number = self._received
+        message.received = received
+        self._under_way += 1
+        work = self._request(message) if message.is_request else self._reply(message)
+        self._tasks.work(work, "a SIP request" if message.is_request else "a SIP reply")
+
+    def _broken_stream(self, head: bytes, received: Received) -> None:
+        """The head of a message whose end cannot be known: it gets its 400 before the connection ends."""
+        self.count("bad_msg_hdr")
+        try:
+            message = Message.parse(head) if head else None
+        except SipSyntaxError:
+            return
+        if message is not None and message.is_request:
+            message.received = received
+            self._answer(message, 400, "Bad Content-Length")
+
+    async def _request(self, request: Message) -> None:
+        try:
+            self.count("rcv_requests")
+            if request.first_via is None:
+                log.info("%s:%d sent a request without a Via that can be read", *request.source)
+                self.count("bad_msg_hdr")
+                self.count("drop_requests")
+                return
+            wrong = _what_is_wrong(request)
+            if wrong is not None:
+                await self._refuse(request, *wrong)
+                return
+            if all(passes(request) for passes in self.hooks.requests):
+                await self._routes.run_route("route", "", message=request)
+        except LookupError:
+            self.count("drop_requests")
+        except Exception:
+            self.count("err_requests")
+            raise
+        finally:
+            self._under_way -= 1
+
+    async def _refuse(self, request: Message, status: int, reason: str) -> None:
+        """A request that is not as it has to be: the error route answers it, without one it gets its reply."""
+        log.info("%s:%d sent a bad request: %s", *request.source, reason)
+        self.count("bad_msg_hdr")
+        if request.method == "ACK":
+            self.count("drop_requests")
+            return
+        if ("error_route", "") not in self._routes.script.routes:
+            self._answer(request, status, reason)
+            return
+
+        def prepare(run: Run) -> None:
+            run.error = ErrorInfo(1, 2, reason, status, reason)
+
+        await self._routes.run_route("error_route", "", message=request, prepare=prepare)
+
+    async def _reply(self, reply: Message) -> None:
+        try:
+            self.count("rcv_replies")
+            if reply.first_via is None or reply.cseq is None:
+                self.count("bad_msg_hdr")
+                self.count("drop_replies")
+                return
+            assert reply.status is not None
+            if ("onreply_route", "") in self._routes.script.routes:
+                run = await self._routes.run_route("onreply_route", "", message=reply)
+                if run.dropped and reply.status < 200:
+                    self.count("drop_replies")
+                    return
+            for takes in self.hooks.replies:
+                if await takes(reply):
+                    return
+            await self._pass_reply(reply)
+        except Exception:
+            self.count("err_replies")
+            raise
+        finally:
+            self._under_way -= 1
+
+    async def _pass_reply(self, reply: Message) -> None:
+        """A reply that belongs to no transaction."""
+        via, target = reply.first_via, next_target(reply)
+        ours = via is not None and self.is_myself(via.host, via.port or DEFAULT_PORTS.get(via.transport.lower()))
+        allowed = self.stateless or not self._parameters.get("disable_stateless_fwd", 1)
+        socket = None if target is None else self.socket_for(target, reply)
+        if target is None or socket is None or not (ours and allowed):
+            self.count("drop_replies")
+            return
+        data = without_first_via(reply).to_bytes()
+        if await self.connect(target, socket) and self.send(data, target, socket):
+            self.count("fwd_replies")
+        else:
+            self.count("err_replies")
+
+    def _answer(self, request: Message, status: int, reason: str) -> None:
+        try:
+            tag = local_tag(self._secret, request)
+            self.send_reply(request, make_reply(request, status, reason, to_tag=tag, server=self.server))
+        except SipSyntaxError:
+            self.count("drop_requests")
+
+    # -- what goes --------------------------------------------------------------------------------------------
+
+    def send(self, data: bytes, target: Target, socket: ListeningSocket, connection: int = 0) -> bool:
+        if target.transport == "udp":
+            datagrams = self._datagrams.get(socket)
+            sent = datagrams is not None and datagrams.send(data, target)
+        else:
+            sent = self._streams is not None and self._streams.send(data, target, connection)
+        if sent:
+            self._tell_traffic(data, socket, (target.address, target.port), True, connection)
+        return sent
+
+    async def connect(self, target: Target, socket: ListeningSocket) -> bool:
+        if target.transport == "udp":
+            return True
+        return self._streams is not None and await self._streams.connect(target, socket)
+
+    def send_reply(self, request: Message, data: bytes) -> bool:
+        received = request.received
+        if received.socket is None:
+            return False
+        return self.send(data, reply_target(request), received.socket, received.connection)
+
+    async def forward(self, message: Message, target: Target | None = None) -> bool:
+        try:
+            if target is None:
+                found = await self.resolve(SipUri.parse(message.branch.destination or message.uri or ""))
+                target = found[0] if found else None
+            socket = None if target is None else self.socket_for(target, message)
+            if target is None or socket is None or not message.is_request:
+                return False
+            via = via_line(socket, _stateless_branch(message), message)
+            data = passed_on(message, message.branch, via, reliable=target.reliable)
+        except SipSyntaxError as error:
+            log.error("the request cannot be forwarded: %s", error)
+            return False
+        sent = await self.connect(target, socket) and self.send(data, target, socket)
+        self.count("fwd_requests" if sent else "err_requests")
+        return sent
+
+    def _tell_traffic(
+        self, data: bytes, socket: ListeningSocket | None, peer: tuple[str, int], sent: bool, connection: int
+    ) -> None:
+        if self.hooks.traffic and socket is not None:
+            traffic = Traffic(data, socket, peer, sent, connection)
+            for tell in self.hooks.traffic:
+                tell(traffic)
+
+    # -- names and places -------------------------------------------------------------------------------------
+
+    def socket_named(self, text: str) -> ListeningSocket | None:
+        return self._names.socket_named(text)
+
+    def socket_for(self, target: Target, message: Message | None = None) -> ListeningSocket | None:
+        came_to = None if message is None else message.received.socket
+        forced = None if message is None else message.branch.socket
+        ipv6 = ":" in target.address
+        for socket in (forced, came_to, *self.sockets):
+            if socket is not None and socket.transport == target.transport and socket.is_ipv6 == ipv6:
+                return socket
+        return None
+
+    def is_myself(self, host: str, port: int | None = None, transport: str | None = None) -> bool:
+        return self._names.is_mine(host, port, transport)
+
+    def add_local_domains(self, is_local: Callable[[str], bool]) -> None:
+        self._names.add_domains(is_local)
+
+    async def resolve(self, uri: SipUri) -> Sequence[Target]:
+        transport = (uri.transport or ("tls" if uri.is_secure else "udp")).lower()
+        host = uri.maddr or uri.host
+        if not host:
+            return ()
+        port = uri.port or DEFAULT_PORTS.get(transport, 5060)
+        address = ip_address(host)
+        addresses = [address] if address is not None else await self._network.resolve(host)
+        return [Target(transport, address, port) for address in addresses]
+
+
+def _what_is_wrong(request: Message) -> tuple[int, str] | None:
+    """Status and reason for a request that is not as RFC 3261 section 8.1.1 has it."""
+    if request.version.upper() != "SIP/2.0":
+        return 505, "Version Not Supported"
+    for name in MANDATORY:
+        if request.field(name) is None:
+            return 400, f"Missing {name}"
+    cseq = request.cseq
+    if cseq is None or cseq[1] != request.method:
+        return 400, "Bad CSeq"
+    if request.is_truncated:
+        return 400, "Body Shorter Than Content-Length"
+    return None
+
+
+def _stateless_branch(request: Message) -> str:
+    """A branch that is the same for each retransmission, without remembering it (RFC 3261 section 16.11)."""
+    via = request.first_via
+    number = request.cseq[0] if request.cseq else 0
+    text = f"{via.branch if via else ''}\0{via.host if via else ''}\0{request.call_id}\0{number}\0{request.uri}"
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
+    return f"{COOKIE}{digest}.0"
+
+
+def _signature() -> str:
+    from importlib.metadata import version
+
+    return f"miscript/{version('miscript')}"
+
+
+def _header_value(text: int | str | None) -> str | None:
+    """The value in `Name: value`, as `server_header` and `user_agent_header` have it."""
+    return None if not isinstance(text, str) else text.partition(":")[2].strip() or text.strip() or None
+
+
+def _number(parameters: Mapping[str, int | str], name: str, default: int) -> int:
+    value = parameters.get(name)
+    return value if isinstance(value, int) else default

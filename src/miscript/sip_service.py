@@ -1,0 +1,114 @@
+"""What a module may ask of the host about SIP: sockets, sending, and a say in what happens to each message.
+
+The host offers a `SipService` as `sip`; `sip_service(services)` gives it.  The module `tm` offers a `Transactions`
+(see `transaction_service`) as `tm`, the module that can answer without a transaction a `Replier` as `sl`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+
+from .sip.message import Message
+from .sip.sockets import ListeningSocket, Target
+from .sip.uri import SipUri
+
+if TYPE_CHECKING:
+    from .script.runtime import Run
+    from .services import Services
+
+Filter: TypeAlias = Callable[[Message], bool]
+ReplyHandler: TypeAlias = Callable[[Message], Awaitable[bool]]
+RunHook: TypeAlias = "Callable[[Run], None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """A message on the wire, for whoever traces: its bytes, the two ends, and whether we sent it."""
+
+    data: bytes
+    socket: ListeningSocket
+    peer: tuple[str, int]
+    sent: bool
+    connection: int = 0
+
+
+@dataclass(slots=True)
+class Hooks:
+    """Where modules take part; each list is called in the order of its entries.
+
+    `requests` see a request before the script and give False for one that is dealt with; `replies` get a reply behind
+    the global `onreply_route`, and the first that gives True has taken it.  `suspended` hear of a run whose `async()`
+    waits.  `traffic` sees every message that comes and goes.
+    """
+
+    requests: list[Filter] = field(default_factory=list)
+    replies: list[ReplyHandler] = field(default_factory=list)
+    suspended: list[RunHook] = field(default_factory=list)
+    traffic: list[Callable[[Traffic], None]] = field(default_factory=list)
+
+
+class SipService(Protocol):
+    """The host as a SIP element."""
+
+    hooks: Hooks
+    stateless: bool
+    """Whether the script forwards without transactions; replies that nobody knows are then passed on."""
+
+    @property
+    def sockets(self) -> Sequence[ListeningSocket]:
+        """Our sockets, in the order of the script."""
+
+    @property
+    def server(self) -> str | None:
+        """The value of Server in replies of ours; None for no such field."""
+
+    @property
+    def user_agent(self) -> str:
+        """The value of User-Agent in requests of ours."""
+
+    def socket_named(self, text: str) -> ListeningSocket | None:
+        """Our socket `[proto:]host[:port]`, by its own or its advertised name; None when there is none."""
+
+    def socket_for(self, target: Target, message: Message | None = None) -> ListeningSocket | None:
+        """The socket to send from: the one that `message` came to where it can be, else the first that can."""
+
+    def is_myself(self, host: str, port: int | None = None, transport: str | None = None) -> bool:
+        """Whether this is one of our names: a socket, an advertised address, an `alias`."""
+
+    def add_local_domains(self, is_local: Callable[[str], bool]) -> None:
+        """Ask `is_local` too whether a host is ours."""
+
+    async def resolve(self, uri: SipUri) -> Sequence[Target]:
+        """Where a URI leads, the best first; empty when its host has no address."""
+
+    async def connect(self, target: Target, socket: ListeningSocket) -> bool:
+        """See to it that `send` can reach `target`; False when it cannot be reached.  At once for datagrams."""
+
+    def send(self, data: bytes, target: Target, socket: ListeningSocket, connection: int = 0) -> bool:
+        """Send without waiting; False when it cannot be sent.
+
+        `connection` is tried first; when it is gone, the one that `target` has.
+        """
+
+    def send_reply(self, request: Message, data: bytes) -> bool:
+        """Send a reply to where `request` came from."""
+
+    async def forward(self, message: Message, target: Target | None = None) -> bool:
+        """Pass a request on without a transaction, to its destination or to `target`; False when it fails."""
+
+
+class Replier(Protocol):
+    """Who answers without a transaction."""
+
+    def send_reply(self, request: Message, status: int, reason: str) -> bool:
+        """Send a reply of ours; False when the request has nowhere to send it to."""
+
+    def local_tag(self, request: Message) -> str:
+        """The To tag of such replies."""
+
+
+def sip_service(services: Services) -> SipService:
+    """The SIP element of this host."""
+    return cast(SipService, services.find("sip"))
