@@ -65,7 +65,7 @@ class CoreCommands(CorePart):
 
     @mi_command("pwd", read_only=True)
     def mi_pwd(self) -> object:
-        """tells the working folder"""
+        """prints the working directory of OpenSIPS"""
         return {"WD": self.services.working_folder}
 
     @mi_command("arg", read_only=True)

@@ -201,7 +201,7 @@ class Httpd(Module):
 
     @mi_command("list_root_path", "", aliases=["httpd_list_root_path"], read_only=True)
     def list_root_path(self) -> object:
-        """The paths that modules answer for."""
+        # No docstring: OpenSIPS has no help text for this command, and that is what `help` tells.
         return [{"http_root": root, "module": found.module} for root, found in self._roots.items()]
 
     # -- for connections --------------------------------------------------------------------------------------

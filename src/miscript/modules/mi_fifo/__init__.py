@@ -114,7 +114,7 @@ class MiFifo(MiDoor):
             if is_still(self.fifo_name, self._file):
                 os.unlink(self.fifo_name)
             self._close()
-        self._replies.close()
+            self._replies.close()
         await super().stop()
 
     def _open(self) -> None:
