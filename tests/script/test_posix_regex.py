@@ -158,7 +158,7 @@ patterns = (
     st.lists(pieces, max_size=7)
     .map("".join)
     .filter(lambda text: "---" not in text.replace("[---]", ""))  # glibc 2.37 sees these anew
-    .filter(lambda text: "$\n" not in text and "\n^" not in text)  # glibc lets an anchor stand at a newline here
+    .filter(lambda text: "\n" not in text or not set("$^") & set(text))  # glibc lets anchors stand at such newlines
 )
 texts = st.text(st.sampled_from([*"abAZz019_ -:.\n()[]{}*\\", "\u00e9"]), max_size=8)
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from ..values import Value, plain_text, text_of
-from .runtime import Run, avp_assign, avp_at, avp_text
+from .avps import avp_assign, avp_at, avp_text
+from .runtime import Run
 from .signatures import VariableAccess
 
 

@@ -23,29 +23,36 @@ import ast
 from typing import assert_never
 
 from ..values import text_of, wrap
+from . import avps, operations, runtime
 from . import nodes as n
-from . import runtime
-from .binding import Binding, CannotBind
+from .binding import Binding
 from .compile_expressions import ExpressionCompiler, Pool, python_name
-from .diagnostics import Diagnostics
+from .evaluator import Evaluator
 from .program import Program
 from .python_ast import LOAD, place_of
-from .runtime import MAX_TEXT, RouteInfo, Run, Script, Symbols, log
-from .source import SourceFile, Span
-from .variables import parse_template
+from .runtime import RouteInfo, Script, Symbols
 
 PAUSE_MASK = 511
 """A loop offers the event loop to others every 512 turns."""
 
 PYTHON_BUILTINS = {"len": len, "range": range, "bool": bool, "int": int, "str": str, "Exception": Exception}
 RUNTIME_NAMES = {
-    key: getattr(runtime, key)
-    for key in (
-        "FAILED MAX_ROUTE_DEPTH AvpWalk assertion_failed avp_assign avp_at avp_text bracketed_sum call_named "
-        "case_of compare compound divide expression_truth in_network invert loop_limit matches matches_dynamic modulo "
-        "number_argument operate parameter_at pattern_argument pause pending_of resume_route return_code stored "
-        "text_argument too_deep truth_number walk with_text"
-    ).split()
+    key: getattr(module, key)
+    for module, keys in (
+        (
+            runtime,
+            "MAX_ROUTE_DEPTH assertion_failed call_named loop_limit parameter_at pause pending_of resume_route "
+            "return_code too_deep walk",
+        ),
+        (
+            operations,
+            "FAILED bracketed_sum case_of compare compound divide expression_truth in_network invert matches "
+            "matches_dynamic modulo number_argument operate pattern_argument stored text_argument "
+            "truth_number with_text",
+        ),
+        (avps, "AvpWalk avp_assign avp_at avp_text"),
+    )
+    for key in keys.split()
 }
 """All that compiled code may use besides the objects that were bound for it."""
 
@@ -70,44 +77,6 @@ def compile_program(program: Program, symbols: Symbols, *, budget: bool = False)
             script.timers[route.name] = route.interval
     script.evaluate = Evaluator(binding)
     return script
-
-
-_EVALUATED = SourceFile("{s.eval}", "")
-NOWHERE = Span(_EVALUATED, 1, 1, 1, 1)
-
-
-class Evaluator:
-    """`{s.eval}`: texts that are known only while the script runs; the last 256 are kept."""
-
-    def __init__(self, binding: Binding) -> None:
-        self.binding = binding
-        self._known: dict[str, runtime.CompiledText | None] = {}
-
-    def __call__(self, run: Run, text: str) -> str | None:
-        if text not in self._known:
-            if len(self._known) >= 256:
-                del self._known[next(iter(self._known))]
-            self._known[text] = self._bind(text)
-        fill = self._known[text]
-        if fill is None:
-            return None
-        filled = fill(run)
-        if len(filled) > MAX_TEXT:
-            log.error("{s.eval} makes a text of more than %d bytes", MAX_TEXT)
-            return None
-        return filled
-
-    def _bind(self, text: str) -> runtime.CompiledText | None:
-        found = Diagnostics()
-        template = parse_template(text, lambda start, end: NOWHERE, found)
-        try:
-            if not found.failed:
-                return self.binding.template(template)
-            reason = next(iter(found)).message
-        except CannotBind as error:
-            reason = str(error)
-        log.error("{s.eval} of '%s': %s", text, reason)
-        return None
 
 
 class RouteCompiler(ExpressionCompiler):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ...script.runtime import Run, stored
+from ...script.operations import stored
+from ...script.runtime import Run
 from ...script.signatures import VariableAccess
 from ...values import Value, encode
 

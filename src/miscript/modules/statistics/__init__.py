@@ -15,7 +15,8 @@ from ...errors import ConfigurationError
 from ...exports import BoundNumber, BoundText, Module, Writable, bound_function, parameter, script_function, variable
 from ...script.access import join
 from ...script.nodes import Index, Template
-from ...script.runtime import Run, number_argument, text_argument
+from ...script.operations import number_argument, text_argument
+from ...script.runtime import Run
 from ...script.signatures import Argument, Binder, VariableAccess
 from ...services import Counter, Services
 from ...values import Value, wrap
