@@ -96,7 +96,7 @@ def plain(value: object) -> str:
         case False:
             return "false"
         case dict() | list():
-            return ""
+            return "none"
         case float():
             return f"{value:g}"
     text = str(value)

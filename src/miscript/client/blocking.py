@@ -39,10 +39,12 @@ class BlockingClient:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         with self._lock:
-            if self._loop.is_closed():
+            try:
+                if self._loop.is_closed():
+                    raise RuntimeError("the client is closed")
+                return self._loop.run_until_complete(work)
+            finally:
                 work.close()
-                raise RuntimeError("the client is closed")
-            return self._loop.run_until_complete(work)
 
     def close(self) -> None:
         """Close all channels."""

@@ -24,6 +24,10 @@ READ_SIZE: Final = 1 << 16
 ONLY_US: Final = 0o600
 SERVER_WRITES: Final = 0o622
 
+_ENXIO: Final = 6
+_HOLD: Final = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Keeps a FIFO's inode from being given to another one, and is no reader (on Linux)."""
+
 
 class FifoChannel:
     """The server's FIFO and one reply FIFO, used again for one answer after the other."""
@@ -36,6 +40,7 @@ class FifoChannel:
         self._name = f"miscript_{secrets.token_hex(12)}"
         self._reply = address.reply_dir + self._name
         self._made: tuple[int, int] | None = None
+        self._held = -1
 
     @classmethod
     async def open(cls, address: FifoAddress, max_answer: int) -> FifoChannel:
@@ -65,6 +70,7 @@ class FifoChannel:
         if self._made is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._reply)
+            os.close(self._held)
             self._made = None
 
     # -- the server's side ------------------------------------------------------------------------------------
@@ -109,18 +115,17 @@ class FifoChannel:
             os.mkfifo(self._reply, ONLY_US)
             mine = server.st_uid == os.geteuid()
             os.chmod(self._reply, ONLY_US if mine else SERVER_WRITES)
-            made = os.stat(self._reply, follow_symlinks=False)
+            self._held = os.open(self._reply, _HOLD)
+            made = os.fstat(self._held)
             self._made = made.st_dev, made.st_ino
         reader = os.open(self._reply, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         found = os.fstat(reader)
         if (found.st_dev, found.st_ino) != self._made or not stat.S_ISFIFO(found.st_mode):
             os.close(reader)
+            os.close(self._held)
             self._made = None
             raise OSError(0, f"'{self._reply}' was replaced by someone else")
         return reader
-
-
-_ENXIO: Final = 6
 
 
 class _Answer:
