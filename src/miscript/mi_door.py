@@ -27,6 +27,7 @@ from .mi.jsonrpc import Batch, Failure, Request, Response, parse, server_error
 from .mi.origin import NOBODY, Backend, CommandList, Identity, Origin, Tracing
 from .mi.policy import ALWAYS_MASKED, FORBIDDEN, READ_ONLY, Policy, parse_policy
 from .mi.registry import Pending, batch_body
+from .mi.repeat import Repeat, repeat_of
 from .mi.tracing import parse_bwlist
 from .trace import NOWHERE, Address
 
@@ -38,8 +39,8 @@ Message: TypeAlias = Request | Batch | Failure
 MAX_COMMANDS: Final = 16384
 """Commands that may wait at one door at a time; each costs a few kilobytes."""
 
-MAX_KNOWN: Final = 256
-MAX_KNOWN_SIZE: Final = 512
+MAX_REPEATED: Final = 256
+MAX_REPEATED_SIZE: Final = 512
 """Requests that are remembered, and the bytes that one of them may have."""
 
 STOPPING: Final = "the host is stopping"
@@ -62,7 +63,7 @@ class MiDoor(Module):
     waiting = 0
     """Commands that wait now."""
     _audit: AuditLog | None = None
-    _known: dict[bytes, Message]
+    _repeats: dict[bytes, Repeat]
     _watched = False
     """Whether a call may be worth a line of the audit."""
     _tracing: Tracing | None = None
@@ -78,7 +79,7 @@ class MiDoor(Module):
         self.access = self._policy()
         if self.audit:
             self._audit = AuditLog(self.audit)
-        self._known = {}
+        self._repeats = {}
         self._watched = self._audit is not None or self.access is not None
         if self.trace_bwlist:
             self._bwlist = parse_bwlist(self.trace_bwlist, self.services.mi)
@@ -147,13 +148,22 @@ class MiDoor(Module):
 
         Who watches a host sends the same bytes again and again: those are read once.
         """
-        message = self._known.get(data)
-        if message is None:
-            message = parse(data)
-            if len(data) <= MAX_KNOWN_SIZE and isinstance(message, Request):
-                if len(self._known) >= MAX_KNOWN:
-                    self._known.clear()
-                self._known[data] = message
+        repeat = self._repeats.get(data)
+        if repeat is None:
+            return self._run_first(data, origin)
+        if self._watched or origin.pretty or origin.tracing is not None:
+            return self.run(repeat.request, origin)
+        answer = repeat.answer()
+        return answer if isinstance(answer, bytes) else self._waits(answer, origin)
+
+    def _run_first(self, data: bytes, origin: Origin) -> Answer:
+        message = parse(data)
+        if len(data) <= MAX_REPEATED_SIZE and isinstance(message, Request):
+            repeat = repeat_of(message, self.services.mi)
+            if repeat is not None:
+                if len(self._repeats) >= MAX_REPEATED:
+                    self._repeats.clear()
+                self._repeats[data] = repeat
         return self.run(message, origin)
 
     def run(self, message: Message, origin: Origin) -> Answer:
@@ -178,15 +188,24 @@ class MiDoor(Module):
         if isinstance(result, Response):
             self._note(message, origin, result, started)
             return result
+        refused = self._admit(result)
+        if refused is None:
+            return result
+        if self._watched:
+            self._note(message, origin, refused, started)
+        return refused
+
+    def _admit(self, pending: Pending) -> Response | None:
+        """Let a command wait, or refuse it because too many do."""
         if self.waiting >= self.max_commands:
-            _never_run(result.awaitable)
-            refusal = server_error(f"{self.waiting} commands wait at this door, more are not taken")
-            response = result.finish(refusal)
-            if self._watched:
-                self._note(message, origin, response, started)
-            return response
+            _never_run(pending.awaitable)
+            return pending.finish(server_error(f"{self.waiting} commands wait at this door, more are not taken"))
         self.waiting += 1
-        return result
+        return None
+
+    def _waits(self, pending: Pending, origin: Origin) -> Answer:
+        refused = self._admit(pending)
+        return self._later(pending, origin) if refused is None else refused.body(origin.pretty)
 
     async def _later(self, pending: Pending, origin: Origin) -> bytes:
         response = await self._finish(pending, origin)

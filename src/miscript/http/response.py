@@ -27,11 +27,12 @@ CLOSES: Final = b"Connection: close\r\n"
 class Responses:
     """Makes answers."""
 
-    __slots__ = ("_date", "_fronts", "_until")
+    __slots__ = ("_date", "_fronts", "_ok", "_until")
 
     def __init__(self) -> None:
         self._date = b""
         self._until = 0.0
+        self._ok = b""
         self._fronts: dict[tuple[int, bytes, bytes, bytes], bytes] = {}
 
     def make(
@@ -51,9 +52,7 @@ class Responses:
         """
         now = time.time()
         if not self._until - 1 <= now < self._until:
-            self._until = float(int(now) + 1)
-            self._date = formatdate(int(now), usegmt=True).encode("ascii")
-            self._fronts.clear()
+            self._begin_second(int(now))
         key = (status, content_type, connection, fields)
         front = self._fronts.get(key)
         if front is None:
@@ -61,6 +60,20 @@ class Responses:
         size = len(body)
         length = _LENGTHS[size] if size < len(_LENGTHS) else b"%d\r\n\r\n" % size
         return front + length if without_body else front + length + body
+
+    def ok(self, body: bytes) -> bytes:
+        """The answer that nearly all are: 200, JSON, and the connection stays."""
+        now = time.time()
+        if not self._until - 1 <= now < self._until:
+            self._begin_second(int(now))
+        size = len(body)
+        return self._ok + (_LENGTHS[size] if size < 1024 else b"%d\r\n\r\n" % size) + body
+
+    def _begin_second(self, second: int) -> None:
+        self._until = float(second + 1)
+        self._date = formatdate(second, usegmt=True).encode("ascii")
+        self._fronts.clear()
+        self._ok = self._front(200, JSON, STAYS, b"")
 
     def _front(self, status: int, content_type: bytes, connection: bytes, fields: bytes) -> bytes:
         reason = _REASONS.get(status) or HTTPStatus(status).phrase

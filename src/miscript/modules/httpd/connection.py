@@ -283,6 +283,8 @@ class HttpConnection(asyncio.Protocol):
             log.exception("a handler of httpd failed")
             reply = Reply(500, HTML, b"")
         if isinstance(reply, Reply):
+            if reply[0] == 200 and head.keep_alive and head.version == "1.1" and reply[1] is JSON:
+                return self._owner.responses.ok(reply[2])
             stays = STAYS if head.version == "1.1" else STAYS_1_0
             return self._owner.responses.make(reply[0], reply[1], reply[2], stays if head.keep_alive else CLOSES)
         slot = _Slot()
