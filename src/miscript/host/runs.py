@@ -143,7 +143,11 @@ class Runner:
         """Wait for an operation; what comes back writes its outcome to the run that resumes."""
         try:
             async with self.tasks.clock.timeout(seconds or None):
-                result = await pending.operation
+                try:
+                    result = await pending.operation
+                except Exception:
+                    log.exception("an asynchronous function failed")
+                    return lambda run: -1
         except TimeoutError:
             return pending.timed_out
         return lambda run: pending.finish(run, result)
