@@ -26,7 +26,8 @@ from ..values import text_of, wrap
 from . import avps, operations, runtime
 from . import nodes as n
 from .binding import Binding
-from .compile_expressions import ExpressionCompiler, Pool, python_name
+from .compile_calls import CallCompiler, python_name
+from .compile_variables import Pool
 from .evaluator import Evaluator
 from .program import Program
 from .python_ast import LOAD, place_of
@@ -79,7 +80,7 @@ def compile_program(program: Program, symbols: Symbols, *, budget: bool = False)
     return script
 
 
-class RouteCompiler(ExpressionCompiler):
+class RouteCompiler(CallCompiler):
     """Compiles the statements of one route."""
 
     def __init__(self, program: Program, binding: Binding, pool: Pool, budget: bool) -> None:
