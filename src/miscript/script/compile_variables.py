@@ -12,7 +12,7 @@ from itertools import count
 from . import nodes as n
 from .binding import Binding
 from .program import Program
-from .python_ast import Trees
+from .python_ast import Trees, place_of
 
 
 class Pool:
