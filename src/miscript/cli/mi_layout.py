@@ -43,7 +43,7 @@ def _tables(value: object, heading: str, depth: int) -> Iterator[Table]:
 
 
 def _object(value: Mapping[str, object], heading: str, depth: int) -> Iterator[Table]:
-    pairs = [(name, plain(member)) for name, member in value.items() if _is_plain(member)]
+    pairs = [(plain(name), plain(member)) for name, member in value.items() if _is_plain(member)]
     if pairs or not value:
         yield Table(heading, (), tuple(pairs))
     for name, member in value.items():
@@ -70,7 +70,7 @@ def _objects(items: Sequence[Mapping[str, object]], heading: str, depth: int) ->
     columns = tuple(dict.fromkeys(name for item in items for name, member in item.items() if _is_plain(member)))
     if columns:
         rows = tuple(tuple(plain(item[name]) if _has(item, name) else "" for name in columns) for item in items)
-        yield Table(heading, columns, rows)
+        yield Table(heading, tuple(map(plain, columns)), rows)
     for number, item in enumerate(items, 1):
         called = next((plain(item[name]) for name in NAMING if _has(item, name)), str(number))
         for name, member in item.items():
@@ -108,4 +108,4 @@ def _escaped(character: str) -> str:
 
 
 def _below(heading: str, name: str) -> str:
-    return f"{heading}{SEPARATOR}{name}" if heading else name
+    return f"{heading}{SEPARATOR}{plain(name)}" if heading else plain(name)
