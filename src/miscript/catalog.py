@@ -41,7 +41,7 @@ LATER_MODULES = frozenset(
     dialplan dispatcher domain drouting event_datagram exec freeswitch freeswitch_scripting httpd load_balancer maxfwd
     mi_datagram mi_fifo mi_http nathelper options path permissions pike prometheus proto_hep proto_tcp proto_tls
     proto_udp ratelimit regex registrar rest_client rr signaling sipmsgops sl sqlops textops tls_mgm tm
-    topology_hiding tracer uac uac_auth userblacklist usrloc
+    topology_hiding tracer uac uac_auth userblacklist
     """.split()
 )
 """Modules on their way: a script may load them, what they export is not available yet."""

@@ -1,0 +1,267 @@
+"""Where people can be reached: addresses of record and the contacts bound to them, in memory.
+
+A `LocationTable` holds records by their address of record (AOR), a `Record` its contacts, the best first.  Contacts
+are values: a change puts another one in their place.  Time is passed in as seconds since the epoch; a contact whose
+time is over stays until `expire`, but `Record.valid` does not show it.  Who wants to hear of changes is the table's
+watcher.
+
+Source: RFC 3261 section 10 (registrations); OpenSIPS manual, module usrloc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Final, TypeAlias
+
+from .branch import NO_Q
+from .name_addr import NameAddr
+from .sockets import ListeningSocket
+from .syntax import SipSyntaxError
+from .uri import SipUri
+
+PERMANENT: Final = 0
+"""The time of a contact that never ends."""
+
+METHODS: Final = (
+    "INVITE", "CANCEL", "ACK", "BYE", "INFO", "OPTIONS", "UPDATE", "REGISTER", "MESSAGE", "SUBSCRIBE", "NOTIFY",
+    "PRACK", "REFER", "PUBLISH",
+)  # fmt: skip
+"""Methods by the number of their bit in the mask of a contact; what is not here has the bit behind them."""
+
+ALL_METHODS: Final = 0xFFFF_FFFF
+"""The mask of a contact that did not say what it takes."""
+
+ANY_METHOD: Final = (1 << len(METHODS) + 1) - 1
+"""All bits that methods have."""
+
+
+def method_mask(names: str) -> int:
+    """The mask of a list such as `INVITE, ACK`."""
+    mask = 0
+    for name in names.split(","):
+        word = name.strip().upper()
+        if word:
+            mask |= 1 << (METHODS.index(word) if word in METHODS else len(METHODS))
+    return mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """One binding of an address of record.
+
+    `expires` and `modified` are seconds since the epoch; `q` is in thousandths, -1 without one; `received` is the
+    URI that the registration came from where it is to be used in place of `uri`; `path` the Route set in front (RFC
+    3327) as one line; `methods` a mask (`method_mask`); `instance` the value of `+sip.instance`; `flags` are the
+    location service's own, `branch_flags` those of the script; `attributes` a text that the script keeps with it.
+    """
+
+    uri: str
+    expires: int
+    q: int = NO_Q
+    call_id: str = ""
+    cseq: int = 0
+    user_agent: str = "n/a"
+    received: str | None = None
+    path: str | None = None
+    socket: ListeningSocket | None = None
+    methods: int = ALL_METHODS
+    instance: str | None = None
+    flags: int = 0
+    branch_flags: frozenset[str] = frozenset()
+    attributes: str | None = None
+    modified: float = 0.0
+    id: int = 0
+
+    def is_valid(self, now: float) -> bool:
+        """Whether its time is not over."""
+        return self.expires == PERMANENT or self.expires > now
+
+    def left(self, now: float) -> int:
+        """Seconds until its time is over; negative behind that."""
+        return self.expires - int(now)
+
+    @property
+    def first_hop(self) -> str | None:
+        """The URI of the first hop of its path; None without a path that can be read."""
+        if not self.path:
+            return None
+        try:
+            return NameAddr.parse_at(self.path, 0)[0].uri
+        except SipSyntaxError:
+            return None
+
+    @property
+    def destination(self) -> str | None:
+        """Where to send a request in place of its own URI: the first hop of its path, or where it came from."""
+        return self.first_hop or self.received
+
+    @property
+    def next_hop(self) -> SipUri | None:
+        """Where requests for it really go, None when that cannot be read."""
+        try:
+            return SipUri.parse(self.destination or self.uri)
+        except SipSyntaxError:
+            return None
+
+    def takes(self, method: str) -> bool:
+        """Whether it said that it takes such requests, or said nothing."""
+        return bool(self.methods & method_mask(method))
+
+
+class Match(Enum):
+    """How a contact that is registered again is recognised (RFC 3261 wants the first)."""
+
+    URI = "0"
+    URI_AND_CALL_ID = "1"
+
+
+Matching: TypeAlias = Match | str
+"""A `Match`, or the name of the URI parameter whose value counts."""
+
+
+@dataclass(slots=True)
+class Record:
+    """An address of record: its contacts, the best first, and texts that the script keeps with it."""
+
+    aor: str
+    contacts: list[Contact] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def valid(self, now: float) -> list[Contact]:
+        """The contacts whose time is not over."""
+        return [contact for contact in self.contacts if contact.is_valid(now)]
+
+    def find(self, uri: str, call_id: str | None, matching: Matching) -> Contact | None:
+        """The contact that is the same as another one."""
+        match matching:
+            case Match.URI:
+                return next((c for c in self.contacts if c.uri == uri), None)
+            case Match.URI_AND_CALL_ID:
+                return next((c for c in self.contacts if c.uri == uri and c.call_id == call_id), None)
+            case name:
+                wanted = _parameter(uri, name)
+                if wanted is None:
+                    return self.find(uri, call_id, Match.URI)
+                return next((c for c in self.contacts if _parameter(c.uri, name) == wanted), None)
+
+
+def _parameter(uri: str, name: str) -> str | None:
+    try:
+        return SipUri.parse(uri).parameters.get(name)
+    except SipSyntaxError:
+        return None
+
+
+class Change(Enum):
+    """What happened, by the name of its event."""
+
+    AOR_INSERT = "E_UL_AOR_INSERT"
+    AOR_DELETE = "E_UL_AOR_DELETE"
+    CONTACT_INSERT = "E_UL_CONTACT_INSERT"
+    CONTACT_DELETE = "E_UL_CONTACT_DELETE"
+    CONTACT_UPDATE = "E_UL_CONTACT_UPDATE"
+
+
+Watcher: TypeAlias = "Callable[[LocationTable, Change, str, Contact | None], None]"
+"""Called with the table, what happened, the AOR, and the contact where it is about one."""
+
+
+class LocationTable:
+    """The records of one table ("location"), by AOR.
+
+    Contacts stand in the order of their q, or the newest first with `newest_first`.
+    """
+
+    def __init__(self, name: str, watcher: Watcher, first_id: int = 1, *, newest_first: bool = False) -> None:
+        self.name = name
+        self.records: dict[str, Record] = {}
+        self.newest_first = newest_first
+        self._watcher = watcher
+        self._next_id = first_id
+        self._contacts = 0
+
+    @property
+    def users(self) -> int:
+        """How many AORs there are."""
+        return len(self.records)
+
+    @property
+    def contacts(self) -> int:
+        """How many contacts there are."""
+        return self._contacts
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(list(self.records.values()))
+
+    def record(self, aor: str) -> Record | None:
+        return self.records.get(aor)
+
+    def valid(self, aor: str, now: float) -> list[Contact]:
+        """The contacts of an AOR whose time is not over."""
+        record = self.records.get(aor)
+        return [] if record is None else record.valid(now)
+
+    # -- changes --------------------------------------------------------------------------------------------------
+
+    def insert(self, aor: str, contact: Contact) -> Contact:
+        """Bind one more contact; it gets its id.  Raises `SipSyntaxError` when its URI is none."""
+        SipUri.parse(contact.uri)
+        record = self.records.get(aor)
+        if record is None:
+            record = self.records[aor] = Record(aor)
+            self._watcher(self, Change.AOR_INSERT, aor, None)
+        new = replace(contact, id=self._next_id)
+        self._next_id += 1
+        self._contacts += 1
+        self._place(record, new)
+        self._watcher(self, Change.CONTACT_INSERT, aor, new)
+        return new
+
+    def update(self, aor: str, old: Contact, contact: Contact) -> Contact:
+        """Put `contact` in the place of `old`, which is bound; it keeps the id.  Raises `SipSyntaxError`."""
+        SipUri.parse(contact.uri)
+        record = self.records[aor]
+        new = replace(contact, id=old.id)
+        where = record.contacts.index(old)
+        if self.newest_first or new.q != old.q:
+            del record.contacts[where]
+            self._place(record, new)
+        else:
+            record.contacts[where] = new
+        self._watcher(self, Change.CONTACT_UPDATE, aor, new)
+        return new
+
+    def _place(self, record: Record, new: Contact) -> None:
+        if self.newest_first:
+            record.contacts.insert(0, new)
+            return
+        behind = sum(1 for contact in record.contacts if contact.q >= new.q)
+        record.contacts.insert(behind, new)
+
+    def remove(self, aor: str, contact: Contact) -> None:
+        """Drop one contact, and the record with its last one."""
+        record = self.records[aor]
+        record.contacts.remove(contact)
+        self._contacts -= 1
+        self._watcher(self, Change.CONTACT_DELETE, aor, contact)
+        if not record.contacts:
+            del self.records[aor]
+            self._watcher(self, Change.AOR_DELETE, aor, None)
+
+    def remove_all(self, aor: str) -> bool:
+        """Drop a record with all its contacts; False when there is none."""
+        record = self.records.get(aor)
+        if record is None:
+            return False
+        for contact in list(record.contacts):
+            self.remove(aor, contact)
+        return True
+
+    def expire(self, now: float) -> int:
+        """Drop what is over; gives how many contacts."""
+        over = [(r.aor, c) for r in self.records.values() for c in r.contacts if not c.is_valid(now)]
+        for aor, contact in over:
+            self.remove(aor, contact)
+        return len(over)
