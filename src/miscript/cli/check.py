@@ -39,5 +39,5 @@ def command(files: tuple[str, ...], form: str, explain: str | None, preprocessor
         found.extend(diagnostics)
     text = render(found, cast(Format, form), color=form == "full" and sys.stdout.isatty())
     if text:
-        click.echo(text)
+        click.echo(text, nl=False)
     sys.exit(1 if any(d.severity == "error" for d in found) else 0)

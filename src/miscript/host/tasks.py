@@ -73,7 +73,7 @@ class TaskTable:
         try:
             async with self.clock.timeout(seconds):
                 while self._work:
-                    await asyncio.wait(set(self._work), return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(set(self._work))
         except TimeoutError:
             return False
         return True

@@ -100,12 +100,19 @@ class ManualClock:
         end = self._now + seconds
         await self.settle()
         while (left := self.next_due) is not None and self._now + left <= end:
-            due = heapq.heappop(self._waiting)
-            self._now = max(self._now, due.at)
-            due.gone = True
-            due.wake()
+            self._wake_next()
             await self.settle()
         self._now = end
+
+    def _wake_next(self) -> None:
+        """Those who sleep until the next moment wake in one turn, in the order in which they went to sleep."""
+        moment = self._waiting[0].at
+        self._now = max(self._now, moment)
+        while self._waiting and self._waiting[0].at == moment:
+            due = heapq.heappop(self._waiting)
+            if not due.gone:
+                due.gone = True
+                due.wake()
 
     async def until(self, awaitable: Awaitable[T], *, patience: float = PATIENCE_SECONDS) -> T:
         """The result of `awaitable`; while it waits for the time, the time passes.

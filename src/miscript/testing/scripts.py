@@ -82,7 +82,7 @@ class RunningScript:
                 source, self._printed.append, stubs=stubs, budget=budget, clock=self.clock, network=self.network
             )
             self.warnings = self._runner.run(self._load())
-            self._wait(self._start(timers))
+            self.wait(self._start(timers))
         except BaseException:
             self._end()
             raise
@@ -98,9 +98,6 @@ class RunningScript:
             raise
         if timers:
             self.host.start_timers()
-
-    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(self.clock.until(work))
 
     # -- what it printed ------------------------------------------------------------------------------------
 
@@ -128,7 +125,7 @@ class RunningScript:
         """
         before = len(self._printed)
         given = message if message is None or isinstance(message, Message) else Message.parse(_wire(message))
-        run = self._wait(self.host.run_route(kind, name, message=given, parameters=parameters))
+        run = self.wait(self.host.run_route(kind, name, message=given, parameters=parameters))
         return RouteCall(run.rc, "".join(self._printed[before:]), run.avps, run)
 
     def raise_event(self, name: str, attributes: Mapping[str, Value] | Sequence[Value] = ()) -> int:
@@ -145,7 +142,11 @@ class RunningScript:
     def mi(self, command: str, /, *values: object, **named: object) -> object:
         """The result of an MI command, with parameters by position or by name.  Raises MIError."""
         params: list[object] | dict[str, object] | None = list(values) or named or None
-        return self._wait(call_command(self.host.services.mi, command, params))
+        return self.wait(call_command(self.host.services.mi, command, params))
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine that does something with `host`; time passes as far as it needs."""
+        return self._runner.run(self.clock.until(work))
 
     def advance(self, seconds: float) -> None:
         """Let time pass: timer routes tick, sleepers wake, deadlines come."""
@@ -157,7 +158,7 @@ class RunningScript:
 
     def finish(self, seconds: float = PATIENCE_SECONDS) -> bool:
         """Let time pass until no launched work, no event and no timer route is under way, at most `seconds`."""
-        return self._wait(self.host.tasks.idle(seconds))
+        return self.wait(self.host.tasks.idle(seconds))
 
     @property
     def busy(self) -> tuple[str, ...]:
@@ -171,7 +172,7 @@ class RunningScript:
         if not self._closed:
             self._closed = True
             try:
-                self._wait(self.host.stop())
+                self.wait(self.host.stop())
             finally:
                 self._end()
 
