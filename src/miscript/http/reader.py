@@ -35,7 +35,7 @@ class Message:
 class RequestReader:
     """Reads the requests of one connection; bodies may have `max_body` bytes."""
 
-    __slots__ = ("_at", "_body", "_chunk_left", "_data", "_head", "_last", "_last_bytes", "_searched", "max_body")
+    __slots__ = ("_at", "_body", "_chunk_left", "_data", "_head", "_last_bytes", "_searched", "last", "max_body")
 
     def __init__(self, max_body: int) -> None:
         self.max_body = max_body
@@ -44,7 +44,8 @@ class RequestReader:
         self._searched = 0
         self._head: Head | None = None
         self._last_bytes = b""
-        self._last: Head | None = None
+        self.last: Head | None = None
+        """The last head that was good."""
         self._body = bytearray()
         self._chunk_left = -1
 
@@ -64,17 +65,12 @@ class RequestReader:
         `last` is its head then.  None means that nothing has been taken: `feed` the data.  This is the way that the
         requests of most clients go, one by one, and it does nothing that is not needed for them.
         """
-        head = self._last
+        head = self.last
         if self._at < len(self._data) or self._head is not None or not data.startswith(self._last_bytes):
             return None
         if head is None or head.length is None or len(data) != len(self._last_bytes) + head.length:
             return None
         return data[len(self._last_bytes) :] if head.length <= self.max_body else None
-
-    @property
-    def last(self) -> Head | None:
-        """The last head that was good."""
-        return self._last
 
     def feed(self, data: bytes) -> None:
         """Take bytes that arrived."""
@@ -118,9 +114,9 @@ class RequestReader:
 
     def _read_head(self) -> Head | Problem | None:
         data = self._data
-        if self._last is not None and data.startswith(self._last_bytes, self._at):
+        if self.last is not None and data.startswith(self._last_bytes, self._at):
             self._at += len(self._last_bytes)
-            return self._last
+            return self.last
         while data.startswith(b"\r\n", self._at):  # RFC 9112 section 2.2: empty lines in front are ignored
             self._at += 2
         end = data.find(_END, max(self._at, self._searched - 3))
@@ -134,7 +130,7 @@ class RequestReader:
         self._searched = end
         head = parse_head(bytes(head_bytes))
         if isinstance(head, Head):
-            self._last_bytes, self._last = bytes(head_bytes), head
+            self._last_bytes, self.last = bytes(head_bytes), head
         return head
 
     def _unfinished_head(self) -> Problem | None:

@@ -11,17 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from orjson import dumps
+
 from ..errors import MIError
 from .command import NO_RESULT, Command, Later
 from .jsonrpc import Request, Response
 from .registry import Pending, Registry
-from .writer import compact
+from .writer import ONLY_JSON, compact
 
 
 class Repeat:
     """One request, ready to be answered any number of times."""
 
-    __slots__ = ("_back", "_command", "_registry", "_run", "_seconds", "request")
+    __slots__ = ("_back", "_command", "_plain", "_registry", "_run", "_seconds", "request")
 
     def __init__(self, request: Request, command: Command, run: Callable[[], object], registry: Registry) -> None:
         self.request = request
@@ -29,6 +31,8 @@ class Repeat:
         self._run = run
         self._registry = registry
         self._seconds = registry.seconds
+        self._plain = command.without_fractions
+        """Whether orjson alone writes the result as the server does."""
         self._back = b',"id":' + compact(request.id) + b"}"
 
     def answer(self) -> bytes | Pending:
@@ -41,8 +45,8 @@ class Repeat:
             if result is NO_RESULT:
                 return self._concluded(result, started)
             try:
-                text = compact(result)
-            except (TypeError, ValueError):
+                text = dumps(result, None, ONLY_JSON) if self._plain else compact(result)
+            except (TypeError, ValueError):  # for `conclude` and `body` to look at
                 return self._concluded(result, started)
         except Exception as error:
             return self._concluded(error, started)

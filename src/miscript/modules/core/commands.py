@@ -52,7 +52,7 @@ class CoreCommands(CorePart):
     # -- about the host -------------------------------------------------------------------------------------------
 
     @mi_command("uptime", read_only=True)
-    def mi_uptime(self) -> object:
+    def mi_uptime(self) -> dict[str, str]:
         """tells the time, when the host was started and how long it runs"""
         now, started = self.services.clock.time(), self.services.started
         return {"Now": _ctime(int(now)), "Up since": _ctime(int(started)), "Up time": f"{int(now - started)} [sec]"}
