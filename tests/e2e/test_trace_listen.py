@@ -98,7 +98,7 @@ async def test_garbage_is_counted_and_a_connection_that_brings_it_closed():
         assert (await ended(process))[1] == "4 packets, 1 pieces that are not HEP\n"
 
 
-async def test_a_capture_file_is_read_by_tshark():
+async def test_a_capture_file_is_read_by_tshark(tmp_path):
     if shutil.which("tshark") is None:
         pytest.skip("there is no tshark")
     async with listening("--format", "pcap") as process:
@@ -109,13 +109,13 @@ async def test_a_capture_file_is_read_by_tshark():
                 head = await process.stdout.readexactly(16)
                 capture += head + await process.stdout.readexactly(int.from_bytes(head[8:12], "little"))
         assert await ended(process) == (b"", "4 packets\n")
+    (tmp_path / "capture.pcap").write_bytes(capture)
     tshark = await asyncio.create_subprocess_exec(
-        *("tshark", "-r", "-", "-T", "fields", "-e", "tcp.payload"),
-        stdin=asyncio.subprocess.PIPE,
+        *("tshark", "-r", str(tmp_path / "capture.pcap"), "-T", "fields", "-e", "tcp.payload"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    fields, _ = await tshark.communicate(capture)
+    fields, _ = await tshark.communicate()
     payloads = [bytes.fromhex(line.decode()) for line in fields.split()]
     assert payloads[0] == b"log_level:script:3"
     assert payloads[2] == b"pwd:script"
