@@ -61,7 +61,7 @@ from .values import Value
 
 if TYPE_CHECKING:
     from .script.runtime import Run
-    from .services import Services
+    from .services import Counter, Services
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -125,9 +125,9 @@ class StatisticDeclaration:
     resettable: bool = True
 
 
-def statistic(name: str, help: str, *, resettable: bool = True) -> StatisticDeclaration:
+def statistic(name: str, help: str, *, resettable: bool = True) -> Counter:
     """Declare a statistic; on an instance the attribute is the counter itself."""
-    return StatisticDeclaration(name, help, resettable)
+    return StatisticDeclaration(name, help, resettable)  # type: ignore[return-value]  # see Module.__init__
 
 
 # -- functions -----------------------------------------------------------
@@ -151,6 +151,7 @@ class ScriptFunction:
         self.asynchronous = asynchronous
         self.binds = binds
         self.__doc__ = function.__doc__
+        self._form: tuple[Parameter, ...] | None = None
 
     def __get__(self, instance: Any, owner: type) -> Any:
         return self if instance is None else self.function.__get__(instance, owner)
@@ -165,10 +166,12 @@ class ScriptFunction:
                 bind=method if self.binds else None,
                 waits=_waits(self.function),
             )
+        if self._form is None:  # reading a signature takes long, and each host asks for it
+            self._form = _parameters(self.function, 1 if self.binds else 2, f"{module}: {self.name}")
         return Function(
             self.name,
             module,
-            (_parameters(self.function, 1 if self.binds else 2, f"{module}: {self.name}"),),
+            (self._form,),
             self.routes,
             inspect.cleandoc(self.function.__doc__ or ""),
             self.asynchronous,
