@@ -4,7 +4,7 @@ import pytest
 from recorded_scripts import play, recorded, run_program
 
 SCRIPTS = recorded("language")
-WHOLE_PROGRAM = ("arith_flat", "env_vars", "include_file", "launch_async", "tr_hex_bytes", "timer_route")
+WHOLE_PROGRAM = ("arith_flat", "env_vars", "include_file", "launch_async", "tr_hex_bytes")
 
 
 def test_all_recordings_are_there():

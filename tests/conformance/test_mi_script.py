@@ -10,7 +10,7 @@ from recorded_scripts import loaded_modules, play, recorded, run_program
 from miscript.catalog import facts, module_class
 
 SCRIPTS = recorded("mi-script")
-WHOLE_PROGRAM = ("cache_expire", "launch", "named_params", "events_subscribed")
+WHOLE_PROGRAM = ("launch", "named_params", "events_subscribed")
 
 
 @pytest.fixture(scope="module")
