@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -235,3 +236,9 @@ def test_a_line_has_a_limit():
     )
     assert len(written) < MAX_LINE
     assert "left out" in json.loads(written)["parameters"]
+
+
+def test_the_policy_in_the_documentation_is_one():
+    page = (Path(__file__).parents[2] / "docs" / "doors.md").read_text()
+    policy = parse_policy(page.partition("# policy.toml\n")[2].partition("\n```")[0])
+    assert [rule.role.name for rule in policy.rules] == ["operator", "viewer", "operator"]
