@@ -73,7 +73,7 @@ class Httpd(Module):
     healthz = parameter("", "Path that answers `ok` to anyone, for example `/healthz` (ours).")
     max_connections = parameter(10000, "Connections at a time (ours).")
 
-    refused_connections = cast(Counter, statistic("refused_connections", "Connections above `max_connections`."))
+    refused_connections = statistic("refused_connections", "Connections above `max_connections`.")
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)

@@ -57,8 +57,8 @@ class MiDatagram(MiDoor):
     )
     socket_buf_size = parameter(DEFAULT_SIZE, "Largest datagram in bytes.")
 
-    lost_replies = cast(Counter, statistic("lost_replies", "Answers that could not be sent."))
-    large_replies = cast(Counter, statistic("large_replies", "Answers that did not fit into a datagram."))
+    lost_replies = statistic("lost_replies", "Answers that could not be sent.")
+    large_replies = statistic("large_replies", "Answers that did not fit into a datagram.")
 
     _socket: socket.socket | None = None
     _socket_file: tuple[int, int] | None = None

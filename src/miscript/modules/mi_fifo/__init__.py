@@ -58,12 +58,10 @@ class MiFifo(MiDoor):
     reply_dir = parameter("/tmp/", "Folder of the clients' FIFOs; put in front of their names as it is.")
     max_request = parameter(MAX_REQUEST, "Largest request in bytes (ours).")
 
-    broken_requests = cast(Counter, statistic("broken_requests", "Requests that were no JSON or not complete in time."))
-    dropped_data = cast(
-        Counter, statistic("dropped_data", "Times that something without a valid `:NAME:` was dropped.")
-    )
-    closed_replies = cast(Counter, statistic("closed_replies", "Requests not run: their reply FIFO cannot be opened."))
-    lost_replies = cast(Counter, statistic("lost_replies", "Answers that their client did not take."))
+    broken_requests = statistic("broken_requests", "Requests that were no JSON or not complete in time.")
+    dropped_data = statistic("dropped_data", "Times that something without a valid `:NAME:` was dropped.")
+    closed_replies = statistic("closed_replies", "Requests not run: their reply FIFO cannot be opened.")
+    lost_replies = statistic("lost_replies", "Answers that their client did not take.")
 
     _file = -1
     _timer: asyncio.TimerHandle | None = None
