@@ -1,7 +1,12 @@
-"""Tests that are coroutines run in a loop of their own: the one that `miscript run` uses."""
+"""Tests that are coroutines run in a loop of their own: the one that `miscript run` uses.
+
+With MISCRIPT_NO_SKIPS in the environment a skipped test fails the whole run: on a machine that has everything no
+test may slip away.
+"""
 
 import asyncio
 import inspect
+import os
 import logging
 
 import pytest
@@ -26,3 +31,18 @@ def the_log_stays_as_it_was():
     yield
     log.setLevel(level)
     log.handlers[:] = handlers
+
+
+def pytest_sessionfinish(session):
+    if os.environ.get("MISCRIPT_NO_SKIPS") and skipped(session.config) and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if os.environ.get("MISCRIPT_NO_SKIPS"):
+        for report in skipped(config):
+            terminalreporter.write_line(f"SKIPPED, which is not allowed here: {report.nodeid}: {report.longrepr[2]}")
+
+
+def skipped(config):
+    return config.pluginmanager.get_plugin("terminalreporter").stats.get("skipped", [])
