@@ -19,14 +19,14 @@ import resource
 import socket
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from ...errors import ConfigurationError
 from ...exports import Module, mi_command, parameter, statistic
 from ...http.head import Head
 from ...http.response import HTML, TEXT, Responses
 from ...http_server import Handler, Reply
-from ...services import Counter, Services
+from ...services import Services
 from .connection import CLOSE, Action, Fixed, Handled, HttpConnection
 from .tls import DEFAULT_CIPHERS, server_context
 

@@ -16,7 +16,7 @@ import os
 import socket
 import struct
 from collections.abc import Coroutine
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from ...errors import ConfigurationError
 from ...exports import parameter, statistic
@@ -24,7 +24,6 @@ from ...mi.jsonrpc import Failure, Request, Response, parse, server_error
 from ...mi.origin import Backend, Identity, Origin
 from ...mi_door import MiDoor
 from ...owned_paths import MAX_SOCKET_PATH, bind_socket, check_place, ownership, user_name
-from ...services import Counter
 from ...trace import NOWHERE, Address
 from .sending import Peer, Sender
 

@@ -15,7 +15,6 @@ import errno
 import logging
 import os
 import stat
-from typing import cast
 
 from ...errors import ConfigurationError
 from ...exports import parameter, statistic
@@ -24,7 +23,6 @@ from ...mi.jsonrpc import PARSE_ERROR, Failure
 from ...mi.origin import Backend, Identity, Origin
 from ...mi_door import Answer, MiDoor
 from ...owned_paths import Ownership, check_place, is_still, make_fifo, ownership, user_name
-from ...services import Counter
 from ...trace import Address
 from ...values import encode
 from .replies import PAUSE, TRIES, NoReader, Opened, Replies, open_reply
