@@ -6,8 +6,8 @@ test may slip away.
 
 import asyncio
 import inspect
-import os
 import logging
+import os
 
 import pytest
 import uvloop
