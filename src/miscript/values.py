@@ -27,6 +27,20 @@ class NumberWithText(int):
         return self
 
 
+class TextWithNumber(str):
+    """A text that also counts as a number: an integer written out in `return(1, 8)`, read as `$return(0)`.
+
+    On the left of an operator it is a text; on the right, in comparisons and in `switch` it is the number as well.
+    """
+
+    number: int
+
+    def __new__(cls, number: int) -> TextWithNumber:
+        self = super().__new__(cls, str(number))
+        self.number = number
+        return self
+
+
 def wrap(number: int) -> int:
     """`number` as a signed 32-bit integer, overflow wrapping round as it does in C."""
     return ((number + 0x80000000) & 0xFFFFFFFF) - 0x80000000

@@ -24,7 +24,7 @@ class CallCompiler(ExpressionCompiler):
     def code(self, node: n.Call | n.RouteCall) -> ast.expr:
         """The return code of a call inside an expression; a code of 0 ends the script."""
         call = self.call(node) if isinstance(node, n.Call) else self.route_call(node)
-        return self.expression("((rc := CALL) or run.stop())", CALL=call)
+        return self.expression("run.called(CALL)", CALL=call)
 
     def call(self, node: n.Call) -> ast.expr:
         """A call of a module's function, awaited where it can wait."""
@@ -131,19 +131,14 @@ class CallCompiler(ExpressionCompiler):
     # -- route calls ----------------------------------------------------------------------------------------
 
     def route_call(self, node: n.RouteCall) -> ast.expr:
-        """A call of a route, awaited; routes never return 0."""
+        """A call of a route, awaited; routes never return 0, and one that does not exist gives None."""
         given = self.placed(
             ast.Tuple([self.constant(None) if a is None else self.value(a) for a in node.arguments], LOAD)
         )
         target = self.route_name(node.name)
         if isinstance(target, str):
             return self.expression("await ROUTE(run, GIVEN)", ROUTE=target, GIVEN=given)
-        return self.expression(
-            "(-1 if (T := await call_named(run, TARGET, GIVEN)) is None else T)",
-            T=self.temporary(),
-            TARGET=target,
-            GIVEN=given,
-        )
+        return self.expression("await call_named(run, TARGET, GIVEN)", TARGET=target, GIVEN=given)
 
     def route_name(self, node: n.String | n.Variable) -> str | ast.expr:
         """The Python name of a route known now, or the code that gives its name."""

@@ -65,13 +65,13 @@ class ExpressionCompiler(VariableCompiler):
             case n.Variable():
                 return self.variable(node)
             case n.Unary():
-                return self.expression("invert(VALUE)", VALUE=self.general(node.operand))
+                return self.expression("invert(VALUE)", VALUE=self.operand(node.operand))
             case n.Binary():
                 return self.expression(
                     "operate(OPERATOR, LEFT, RIGHT, FROM_VARIABLE)",
                     OPERATOR=self.constant(node.operator),
-                    LEFT=self.general(node.left),
-                    RIGHT=self.general(node.right),
+                    LEFT=self.operand(node.left),
+                    RIGHT=self.operand(node.right),
                     FROM_VARIABLE=self.constant(isinstance(node.right, n.Variable)),
                 )
             case n.Comparison() | n.Not() | n.Logic():
@@ -80,6 +80,12 @@ class ExpressionCompiler(VariableCompiler):
                 return self.code(node)
             case n.Network():
                 return self.constant(node.text)
+
+    def operand(self, node: n.Expression) -> ast.expr:
+        """The general form of one side of an operator."""
+        if isinstance(node, n.Comparison | n.Not | n.Logic):
+            return self.expression("truth_operand(TRUTH)", TRUTH=self.condition(node))
+        return self.general(node)
 
     def can_fail(self, node: n.Expression) -> bool:
         """Whether the general form of `node` can be FAILED."""
@@ -215,7 +221,7 @@ class ExpressionCompiler(VariableCompiler):
         """The value of `[node]`: a text plus a number that is written out or calculated is the text alone."""
         if not isinstance(node, n.Binary) or node.operator != "+" or isinstance(node.right, n.Variable):
             return self.value(node)
-        general = self.expression("bracketed_sum(A, B)", A=self.general(node.left), B=self.general(node.right))
+        general = self.expression("bracketed_sum(A, B)", A=self.operand(node.left), B=self.operand(node.right))
         return self.value(node, general)
 
     def can_err(self, node: n.Condition) -> bool:
@@ -289,7 +295,7 @@ class ExpressionCompiler(VariableCompiler):
         value = self.assigned_value(node)
         setter = self.pool.put("set", access.set)
         return self.expression(
-            "(T := VALUE) is not FAILED and SET(run, stored(T), OPERATOR)",
+            "run.called(1 if (T := VALUE) is not FAILED and SET(run, stored(T), OPERATOR) else -1) > 0",
             T=self.temporary(),
             VALUE=value,
             SET=setter,
@@ -301,9 +307,9 @@ class ExpressionCompiler(VariableCompiler):
         value = self.value(node.value)
         if node.operator in ("=", ":="):
             return value
-        return self.expression(
-            "compound(OPERATOR, LEFT, RIGHT)",
+        return self.expression(  # the right side first: a route called there may change the left one
+            "compound(OPERATOR, RIGHT, LEFT)",
             OPERATOR=self.constant(node.operator[:-1]),
-            LEFT=self.variable(node.target),
             RIGHT=value,
+            LEFT=self.variable(node.target),
         )

@@ -40,7 +40,6 @@ class VariableCompiler(Trees):
         self.program = program
         self.binding = binding
         self.pool = pool
-        self.rc: ast.expr = self.expression("run.rc")
         self.waits = False
         self._temporaries = count(1)
 
@@ -75,7 +74,7 @@ class VariableCompiler(Trees):
             case "avp" if inner is not None:
                 return self._inline_avp(inner, node.index)
             case "rc" | "retcode":
-                return self.rc
+                return self.expression("run.rc")
             case "param" if inner is not None and inner.isdecimal() and node.index is None and int(inner) > 0:
                 number = int(inner)
                 if number == 1:

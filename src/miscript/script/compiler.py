@@ -22,7 +22,7 @@ from __future__ import annotations
 import ast
 from typing import assert_never
 
-from ..values import text_of, wrap
+from ..values import TextWithNumber, text_of, wrap
 from . import avps, operations, runtime
 from . import nodes as n
 from .binding import Binding
@@ -49,7 +49,7 @@ RUNTIME_NAMES = {
             operations,
             "FAILED bracketed_sum case_of compare compound divide expression_truth in_network invert matches "
             "matches_dynamic modulo number_argument operate pattern_argument stored text_argument "
-            "truth_number with_text",
+            "truth_number truth_operand with_text",
         ),
         (avps, "AvpWalk avp_assign avp_at avp_text"),
     )
@@ -171,11 +171,7 @@ class RouteCompiler(CallCompiler):
         if isinstance(node, n.RouteCall):
             if isinstance(self.route_name(node.name), str):
                 return self.statements("run.rc = CALL", CALL=self.route_call(node))
-            call = self.route_call(node)  # an unknown name leaves $rc as it was
-            assert isinstance(call, ast.IfExp) and isinstance(call.test, ast.Compare)
-            return self.statements(
-                "if (T := CALL) is not None:\n    run.rc = T", T=self.temporary(), CALL=_awaited(call)
-            )
+            return self.statements("run.called(CALL)", CALL=self.route_call(node))
         return self.statements(
             """
             try:
@@ -192,7 +188,7 @@ class RouteCompiler(CallCompiler):
     # -- assignments ----------------------------------------------------------------------------------------
 
     def assign(self, node: n.Assignment) -> list[ast.stmt]:
-        if _has_call(node.value):
+        if _sets_rc(node.value):
             body = self._assign(node, self.assigned_value(node), can_fail=True)
             return self._guarded(body, self.statements("run.rc = run.failed(error)"))
         if node.operator not in ("=", ":="):
@@ -277,24 +273,22 @@ class RouteCompiler(CallCompiler):
 
     # -- flow -----------------------------------------------------------------------------------------------
 
-    def tested(self, node: n.Condition) -> tuple[list[ast.stmt], ast.expr, list[ast.stmt]]:
-        """A condition: what comes before it, its code, and what comes first in each branch."""
-        if not _has_call(node):
-            return [], self.condition(node), []
-        outer, self.rc = self.rc, self.name("rc")
+    def tested(self, node: n.Condition) -> tuple[list[ast.stmt], ast.expr]:
+        """A condition: what comes before it, and its code."""
+        if not _sets_rc(node):
+            return [], self.condition(node)
         c = self.temporary()
-        before = self.statements("rc = left = run.rc") + self._guarded(
+        before = self._guarded(
             self.statements("C = CONDITION", C=c, CONDITION=self.condition(node)),
-            self.statements("C = None\nrc = run.failed(error)", C=c),
+            self.statements("C = None\nrun.rc = run.failed(error)", C=c),
         )
-        self.rc = outer
-        return before, self.name(c), self.statements("run.rc = rc")
+        return before, self.name(c)
 
     def _guarded(self, body: list[ast.stmt], failed: list[ast.stmt]) -> list[ast.stmt]:
         return self.statements("try:\n    BODY\nexcept Exception as error:\n    FAILING", BODY=body, FAILING=failed)
 
     def if_(self, node: n.If) -> list[ast.stmt]:
-        before, test, first = self.tested(node.condition)
+        before, test = self.tested(node.condition)
         untaken = self.statements("run.rc = 0")
         if self.can_err(node.condition):
             result = self.temporary()
@@ -304,15 +298,16 @@ class RouteCompiler(CallCompiler):
         if node.otherwise is not None:
             otherwise = untaken if _last(node.otherwise) is None else self.inner_block(node.otherwise, 0)
         return before + self.statements(
-            "if TEST:\n    FIRST\n    THEN\nelse:\n    FIRST\n    OTHERWISE",
+            "if TEST:\n    THEN\nelse:\n    OTHERWISE",
             TEST=test,
-            FIRST=first,
             THEN=self.inner_block(node.then, 1),
             OTHERWISE=otherwise,
         )
 
     def while_(self, node: n.While) -> list[ast.stmt]:
-        before, test, first = self.tested(node.condition)
+        before, test = self.tested(node.condition)
+        if before:
+            before = self.statements("left = run.rc") + before
         turn = self.temporary()
         return self.statements(
             """
@@ -321,7 +316,6 @@ class RouteCompiler(CallCompiler):
                 if not TEST:
                     ENDED
                     break
-                FIRST
                 BODY
                 STEP
                 if TURN & MASK == MASK:
@@ -333,8 +327,7 @@ class RouteCompiler(CallCompiler):
             LIMIT=max(self.max_while_loops, 1),
             BEFORE=before,
             TEST=test,
-            ENDED=self._loop_ended(turn, calls=bool(first)),
-            FIRST=first,
+            ENDED=self._loop_ended(turn, calls=bool(before)),
             BODY=self.inner_block(node.body, 1),
             STEP=self._step(),
             MASK=PAUSE_MASK,
@@ -420,7 +413,7 @@ class RouteCompiler(CallCompiler):
         )
 
     def return_(self, node: n.Return) -> list[ast.stmt]:
-        given = self.placed(ast.Tuple([self.constant(None) if v is None else self.value(v) for v in node.values], LOAD))
+        given = self.placed(ast.Tuple([self._returned(v) for v in node.values], LOAD))
         before: list[ast.stmt] = []
         match node.code:
             case None:
@@ -438,13 +431,23 @@ class RouteCompiler(CallCompiler):
                 )
         return before + self.statements("run.returned = VALUES\nframes.pop()\nreturn CODE", VALUES=given, CODE=code)
 
+    def _returned(self, node: n.Expression | None) -> ast.expr:
+        """A further value of `return(code, …)`; a number that is written out is a text as well."""
+        match node:
+            case None:
+                return self.constant(None)
+            case n.Integer():
+                return self.name(self.pool.put("text", TextWithNumber(node.value)))
+            case _:
+                return self.value(node)
+
     def assertion(self, node: n.Assert) -> list[ast.stmt]:
         if not self.asserts:
             return self.statements("run.rc = 1")
-        before, test, first = self.tested(node.condition)
+        before, test = self.tested(node.condition)
         text = self.constant("") if node.text is None else self.constant(node.text.value)
         return before + self.statements(
-            "FIRST\nif not TEST:\n    assertion_failed(run, TEXT)\nrun.rc = 1", FIRST=first, TEST=test, TEXT=text
+            "if not TEST:\n    assertion_failed(run, TEXT)\nrun.rc = 1", TEST=test, TEXT=text
         )
 
     # -- async and launch -----------------------------------------------------------------------------------
@@ -494,26 +497,17 @@ class RouteCompiler(CallCompiler):
 _LOCALS = {"v": "v = run.vars", "avps": "avps = run.avps"}
 
 
-def _awaited(call: ast.IfExp) -> ast.expr:
-    """The awaited call inside `(-1 if (T := await …) is None else T)`."""
-    assert isinstance(call.test, ast.Compare) and isinstance(call.test.left, ast.NamedExpr)
-    return call.test.left.value
-
-
-def _has_call(node: n.Condition) -> bool:
+def _sets_rc(node: n.Condition) -> bool:
+    """Whether a call or an assignment stands in `node`."""
     match node:
-        case n.Call() | n.RouteCall():
+        case n.Call() | n.RouteCall() | n.Assignment():
             return True
-        case n.Not():
-            return _has_call(node.operand)
+        case n.Not() | n.Unary():
+            return _sets_rc(node.operand)
         case n.Logic() | n.Comparison() | n.Binary():
-            return _has_call(node.left) or _has_call(node.right)
-        case n.Unary():
-            return _has_call(node.operand)
+            return _sets_rc(node.left) or _sets_rc(node.right)
         case n.Bracketed():
-            return _has_call(node.expression)
-        case n.Assignment():
-            return _has_call(node.value)
+            return _sets_rc(node.expression)
     return False
 
 

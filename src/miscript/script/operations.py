@@ -14,7 +14,7 @@ from functools import lru_cache
 from re import Pattern
 from typing import Any, Final, TypeAlias
 
-from ..values import NumberWithText, Value, decode, encode, plain_text, text_of, wrap
+from ..values import NumberWithText, TextWithNumber, Value, decode, encode, plain_text, text_of, wrap
 from .posix_regex import PatternError, compile_pattern, compile_search
 
 log = logging.getLogger("miscript.script")
@@ -101,6 +101,13 @@ def _kind(value: Result) -> str:
     return "NULL" if value is None else "integer" if isinstance(value, int) else "text"
 
 
+def _number(value: Value) -> int | None:
+    """The number of a value that has one."""
+    if isinstance(value, int):
+        return int(value)
+    return value.number if isinstance(value, TextWithNumber) else None
+
+
 def _refuse(operator: str, left: Result, right: Result) -> Failed:
     log.error("'%s' cannot take %s and %s", operator, _kind(left), _kind(right))
     return FAILED
@@ -111,9 +118,8 @@ def operate(operator: str, left: Result, right: Result, from_variable: bool) -> 
     if isinstance(left, Failed) or isinstance(right, Failed):
         return FAILED
     if isinstance(left, int):
-        if right is None:
-            return _numbers(operator, int(left), 0)
-        return _numbers(operator, int(left), int(right)) if isinstance(right, int) else _refuse(operator, left, right)
+        number = 0 if right is None else _number(right)
+        return _refuse(operator, left, right) if number is None else _numbers(operator, int(left), number)
     if left is None:
         if operator != "+":
             return _refuse(operator, left, right)
@@ -122,7 +128,7 @@ def operate(operator: str, left: Result, right: Result, from_variable: bool) -> 
     elif right is None:
         return left if operator == "+" else _refuse(operator, left, right)
     if isinstance(right, int):
-        if not (from_variable and operator == "+"):
+        if not from_variable:
             return _refuse(operator, left, right)
         right = plain_text(right)
     return _texts(operator, left or "", right)
@@ -140,15 +146,16 @@ def bracketed_sum(left: Result, right: Result) -> Result:
 
 def invert(value: Result) -> Result:
     """`~ value`."""
-    if isinstance(value, int):
-        return ~int(value)
-    return value if isinstance(value, Failed) else _refuse("~", value, value)
+    if isinstance(value, Failed):
+        return value
+    number = _number(value)
+    return _refuse("~", value, value) if number is None else ~number
 
 
-def compound(operator: str, left: Result, right: Result) -> Result:
-    """`x op= e`: integer with integer, or text with text for `+=`; everything else fails."""
-    if isinstance(left, int) and isinstance(right, int):
-        return _numbers(operator, int(left), int(right))
+def compound(operator: str, right: Result, left: Result) -> Result:
+    """`left op= right`: integer with integer, or text with text for `+=`; everything else fails."""
+    if isinstance(left, int) and isinstance(right, int | TextWithNumber):
+        return _numbers(operator, int(left), right.number if isinstance(right, TextWithNumber) else int(right))
     if isinstance(left, str) and isinstance(right, str) and operator == "+":
         return _texts("+", left, right)
     return FAILED if isinstance(right, Failed) else _refuse(f"{operator}=", left, right)
@@ -158,7 +165,7 @@ def stored(value: Result) -> Value:
     """A value as a variable keeps it: a plain int, str or None."""
     if value.__class__ is int or value.__class__ is str or value is None:
         return value
-    return int(value) if isinstance(value, int) else None
+    return int(value) if isinstance(value, int) else str(value) if isinstance(value, str) else None
 
 
 def with_text(value: Value) -> Value:
@@ -187,8 +194,8 @@ def compare(operator: str, left: Result, right: Result, constant_number: bool = 
     """`left operator right` for the six orders.  `constant_number`: the right side is written as a number."""
     if isinstance(left, Failed) or isinstance(right, Failed):
         return None
-    if isinstance(left, int) and isinstance(right, int):
-        return _ORDER[operator](int(left), int(right))
+    if isinstance(left, int | TextWithNumber) and isinstance(right, int | TextWithNumber):
+        return _ORDER[operator](_number(left), _number(right))
     if left is None or right is None:
         return operator == ("==" if left is right else "!=")
     if constant_number:
@@ -219,7 +226,7 @@ def matches_dynamic(value: Result, pattern: Result, wanted: bool) -> Truth:
     if isinstance(value, Failed) or isinstance(pattern, Failed):
         return None
     if value is None or pattern is None:
-        return value is not pattern and not wanted
+        return (value is pattern) is wanted
     try:
         search = _search_for(plain_text(pattern))
     except PatternError as error:
@@ -246,6 +253,11 @@ def in_network(value: Result, network: Net, wanted: bool) -> Truth:
 def truth_number(truth: Truth) -> Result:
     """A condition used as an operand: 1, 0, or a failure."""
     return FAILED if truth is None else int(truth)
+
+
+def truth_operand(truth: Truth) -> int:
+    """A condition inside a calculation: an error counts as -1 there."""
+    return -1 if truth is None else int(truth)
 
 
 def expression_truth(value: Result) -> Truth:
@@ -289,4 +301,5 @@ def case_of(value: Value, numbers: Mapping[int, int], texts: Mapping[str, int], 
         return default
     text = plain_text(value)
     found = texts.get(text.lower() if text.isascii() else decode(encode(text).lower()), default)
-    return min(found, numbers.get(value, default)) if isinstance(value, int) else found
+    number = _number(value)
+    return found if number is None else min(found, numbers.get(number, default))

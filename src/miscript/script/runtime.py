@@ -250,6 +250,18 @@ class Run:
         self.dropped = True
         raise Stop
 
+    def called(self, code: int | None) -> int:
+        """A call or an assignment inside an expression: `$rc` shows its code from here on, 0 ends the script.
+
+        None, a route that does not exist, counts as -1 and leaves `$rc` as it is.
+        """
+        if code is None:
+            return -1
+        if not code:
+            raise Stop
+        self.rc = code
+        return code
+
     def step(self) -> None:
         """One turn of a loop or one route call of a script that runs with a budget."""
         if self.steps is not None:

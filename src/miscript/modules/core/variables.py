@@ -17,7 +17,7 @@ from ...script.access import AvpAccess, SimpleAccess, VarAccess, name_of
 from ...script.nodes import Variable
 from ...script.runtime import RouteInfo, Run, parameter_at
 from ...script.signatures import Binder, VariableAccess
-from ...values import Value, plain_text
+from ...values import Value
 from .part import CorePart
 
 
@@ -57,15 +57,14 @@ class ScriptVariables(CorePart):
 
     @variable("return", inner="required", index=True, binds=True)
     def returned(self, inner: Any, index: Any, binder: Binder) -> VariableAccess:
-        """An extra value of the last finished route call, counted from 0; numbers come as text."""
+        """An extra value of the last finished route call, counted from 0."""
         key = _number_or_name(inner, binder)
 
         def read(run: Run) -> Value:
             number = key(run)
             if not isinstance(number, int) or not 0 <= number < len(run.returned):
                 return None
-            value = run.returned[number]
-            return None if value is None else plain_text(value)
+            return run.returned[number]
 
         return SimpleAccess(read)
 
