@@ -75,7 +75,8 @@ def test_a_document_that_is_too_deep_is_not_printed() -> None:
             write([document], form)
 
 
-def test_a_document_that_prints_without_end_is_stopped() -> None:
+def test_a_document_that_prints_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("miscript.modules.json.writing.MAX_WRITTEN", 50_000)
     document: Any = ["x"] * 10
     for _ in range(30):
         document = [document] * 10

@@ -23,8 +23,9 @@ _quote: Callable[[str], str] = encode_basestring
 MAX_WRITTEN_DEPTH: Final = 150
 """Levels of a document that is printed: more than a text may have, because a script can put one into another."""
 
-MAX_WRITTEN: Final = 5_000_000
-"""Values printed at once: links make it easy to write down a document that prints without end."""
+MAX_WRITTEN: Final = 1_000_000
+"""Values printed at once: links make it easy to write down a document that prints without end.  Nothing else runs
+meanwhile, so it may take a second."""
 
 
 class CannotPrint(ValueError):
