@@ -19,6 +19,8 @@ from miscript.cli.mi_words import ARRAYS, MixedWordsError, parameters
         ("x", ["sip:a@b;transport=udp"], ["sip:a@b;transport=udp"]),
         ("get_statistics", ["shmem:", "load"], {"statistics": ["shmem:", "load"]}),
         ("get_statistics", ["statistics=load"], {"statistics": ["load"]}),
+        ("get_statistics", ["statistics=shmem: 'a b'"], {"statistics": ["shmem:", "a b"]}),
+        ("get_statistics", ["statistics=it's"], {"statistics": ["it's"]}),
         ("statistics:get", ["statistics=a", "statistics=b"], {"statistics": ["a", "b"]}),
         ("raise_event", ["E_X"], ["E_X"]),
         ("raise_event", ["E_X", "a", "b"], ["E_X", ["a", "b"]]),

@@ -56,10 +56,23 @@ def _named(command: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
     for name, value in pairs:
         found.setdefault(name, []).append(value)
     array = ARRAYS.get(command, (0, ""))[1]
-    return {
-        name: values if len(values) > 1 or (name == array and not isinstance(values[0], list)) else values[0]
-        for name, values in found.items()
-    }
+    if array in found:
+        found[array] = [item for value in found[array] for item in _items(value)]
+    return {name: values if len(values) > 1 or name == array else values[0] for name, values in found.items()}
+
+
+def _items(value: object) -> list[object]:
+    """What the value of a list's name holds: its words, as a shell would part them."""
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, str):
+        return [value]
+    import shlex
+
+    try:
+        return list(shlex.split(value))
+    except ValueError:  # a quotation mark without its second
+        return [value]
 
 
 def _positional(command: str, values: list[object]) -> list[object] | dict[str, object]:
