@@ -1,4 +1,4 @@
-"""The scripts that `miscript check --explain CODE` shows: the wrong one is wrong in that way, the right one is right."""
+"""What `miscript check --explain CODE` shows: the wrong script is wrong in that way, the right one is right."""
 
 import pytest
 

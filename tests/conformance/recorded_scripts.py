@@ -13,6 +13,7 @@ import asyncio
 import logging
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -47,7 +48,7 @@ class RecordedScript:
         return self.cfg.with_suffix(".out").read_bytes()
 
     def text(self, port: int = 5060) -> str:
-        """The script with its placeholders filled in."""
+        """The script with its placeholders filled in; it listens on `port` when it is run."""
         text = self.cfg.read_text(errors="surrogateescape")
         for placeholder, value in (
             ("@MPATH@", MPATH),
@@ -105,7 +106,9 @@ async def _play(script: RecordedScript) -> Played:
         return Played(missing=missing)
     printed: list[str] = []
     clock = ManualClock(time.time())
-    host = Host(Source(str(script.cfg), script.text()), printed.append, clock=clock, network=MemoryNetwork())
+    host = Host(
+        Source(str(script.cfg), script.text(unused_udp_port())), printed.append, clock=clock, network=MemoryNetwork()
+    )
     try:
         host.load()
     except ScriptError as error:
@@ -123,6 +126,13 @@ async def _play(script: RecordedScript) -> Played:
     await clock.until(host.stop())
     broken = host.runner.broken + host.tasks.failures
     return Played("".join(printed).encode(errors="surrogateescape"), broken=broken, left=left)
+
+
+def unused_udp_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def missing_modules(error: ScriptError) -> frozenset[str]:
@@ -166,10 +176,10 @@ def surroundings(script: RecordedScript):
         time.tzset()
 
 
-def run_program(script: RecordedScript, folder: Path, port: int) -> subprocess.CompletedProcess[bytes]:
+def run_program(script: RecordedScript, folder: Path) -> subprocess.CompletedProcess[bytes]:
     """Run it with the command line, in real time."""
     path = folder / script.cfg.name
-    path.write_text(script.text(port), errors="surrogateescape")
+    path.write_text(script.text(unused_udp_port()), errors="surrogateescape")
     mode = ["--once"] if script.wait is None else ["--for", str(script.wait)]
     return subprocess.run(
         [PROGRAM, "run", path, *mode, "--xlog", "-"],

@@ -21,9 +21,9 @@ def test_a_script_prints_what_opensips_prints(script):
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("name", WHOLE_PROGRAM)
-def test_the_program_prints_the_same(name, tmp_path, unused_port):
+def test_the_program_prints_the_same(name, tmp_path):
     (script,) = (s for s in SCRIPTS if str(s) == name)
-    done = run_program(script, tmp_path, unused_port)
+    done = run_program(script, tmp_path)
     assert done.stdout == script.expected
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr

@@ -48,9 +48,9 @@ def test_what_needs_only_the_modules_of_this_step_does_not_wait(played):
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("name", WHOLE_PROGRAM)
-def test_the_program_prints_the_same_for_mi(name, tmp_path, unused_port):
+def test_the_program_prints_the_same_for_mi(name, tmp_path):
     (script,) = (s for s in SCRIPTS if str(s) == name)
-    done = run_program(script, tmp_path, unused_port)
+    done = run_program(script, tmp_path)
     assert done.stdout == script.expected
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr
