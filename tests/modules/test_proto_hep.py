@@ -285,6 +285,16 @@ async def test_a_socket_that_is_taken_is_said_and_another_address_used(caplog):
     assert "another address than the socket's" in caplog.text
 
 
+async def test_from_loopback_there_is_no_way_to_other_machines_and_another_address_is_used(caplog):
+    for transport in ("udp", "tcp"):
+        caplog.clear()
+        module = proto_hep(f"[c]192.0.2.1:9;transport={transport}")
+        module.services.trace_destinations["c"].send(event())
+        await until(lambda: "no way from '127.0.0.1' to the collector" in caplog.text)
+        assert "Invalid argument" not in caplog.text
+        await module.stop()
+
+
 async def test_a_host_name_is_looked_up_while_packets_wait():
     async with UdpCollector.open() as collector:
         module = proto_hep(f"[c]localhost:{collector.port};transport=udp", sockets=("hep_udp:*:0",))

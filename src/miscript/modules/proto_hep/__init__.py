@@ -11,13 +11,11 @@ Source: OpenSIPS manual, module proto_hep.
 from __future__ import annotations
 
 import logging
-from typing import cast
 
 from ...errors import ConfigurationError
 from ...exports import Module, parameter, statistic
 from ...hep.hep_id import HepId, parse_hep_ids
 from ...hep.mi_frame import MiFrames
-from ...services import Counter
 from ...trace import TraceDestination
 from .backlog import Backlog, Drop, Health
 from .destination import HepDestination, Unsendable
@@ -137,7 +135,7 @@ class ProtoHep(Module):
         return self._sending(hep_id, local, frames, Health(f"{label} ({hep_id.transport} {hep_id.host}:{hep_id.port})"))
 
     def _sending(self, hep_id: HepId, local: LocalSocket, frames: MiFrames, health: Health) -> HepDestination:
-        collector = Collector(hep_id.host, hep_id.port, local, health, cast(Counter, self.sent), self._dropped)
+        collector = Collector(hep_id.host, hep_id.port, local, health, self.sent, self._dropped)
         limit = self.hep_async_max_postponed_chunks
         backlog = Backlog(limit if limit > 0 else MOST_WAITING, self._dropped)
         kind = UdpSender if hep_id.transport == "udp" else TcpSender

@@ -8,6 +8,7 @@ wait, so that they follow within a second of its return.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable
@@ -69,7 +70,8 @@ class _Sender:
         self._opening: asyncio.Task[None] | None = None
         self._blocked = False
         self._stopping = False
-        self._bind_problem: str | None = None
+        self._binds = True
+        self._told = False
         self._empty = asyncio.Event()
 
     # -- opening ----------------------------------------------------------------------------------------------
@@ -113,6 +115,8 @@ class _Sender:
                 await loop.sock_connect(here, address)
             except OSError as error:
                 here.close()
+                if self._own_address_is_at_fault(error):
+                    return await self._connected()
                 problem = error
             except BaseException:
                 here.close()
@@ -126,12 +130,23 @@ class _Sender:
         udp = self.kind is socket.SOCK_DGRAM
         if udp and hasattr(socket, "SO_REUSEPORT"):  # several destinations may leave from one address
             here.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        problem = self.collector.local.bind(here, port=udp)
-        if problem is not None and self._bind_problem is None:
-            self._bind_problem = problem
-            log.warning(
-                "%s: packets leave from another address than the socket's: %s", self.collector.health.label, problem
-            )
+        problem = self.collector.local.bind(here, port=udp) if self._binds else None
+        if problem is not None:
+            self._tell(problem)
+
+    def _tell(self, problem: str) -> None:
+        if not self._told:
+            self._told = True
+            label = self.collector.health.label
+            log.warning("%s: packets leave from another address than the socket's: %s", label, problem)
+
+    def _own_address_is_at_fault(self, error: OSError) -> bool:
+        """Whether a connection failed because of where it was to come from; then we do without that address."""
+        if error.errno != errno.EINVAL or not self._binds:
+            return False
+        self._binds = False  # from loopback there is no way to other machines
+        self._tell(f"there is no way from '{self.collector.local.host}' to the collector")
+        return True
 
     def _established(self, here: socket.socket) -> None:
         self._flush()
@@ -216,9 +231,9 @@ class UdpSender(_Sender):
         try:
             self._prepare(here)
             here.connect((self.collector.host, self.collector.port))
-        except OSError:
+        except OSError as error:
             here.close()
-            return None
+            return self._open_now() if self._own_address_is_at_fault(error) else None
         self._socket = here
         return here
 
