@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
-import signal
 import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -68,14 +66,15 @@ def command(
     """Run the script FILE.
 
     What xlog prints goes bare to standard output, the host's log to standard error.  Without --once or --for the
-    host stays up until SIGINT or SIGTERM.  The exit status is 1 when the script does not check, cannot start, or
-    leaves work behind.
+    host stays up until SIGINT or SIGTERM.  The exit status is 1 when the script does not check or cannot start, and
+    with --once also when a run broke or work was left behind.
     """
     from ..host.runs import Budget
+    from .log_output import log_to_stderr
 
     if once and seconds is not None:
         raise click.UsageError("--once and --for exclude each other")
-    _log_to_stderr()
+    log_to_stderr()
     steps, time_limit = limit or (None, None)
     budget = Budget(steps, time_limit)
     with _output(xlog) as output:
@@ -113,6 +112,7 @@ async def _main(
     from ..host.loading import Source
     from ..host.output import Output
     from ..script.render import render
+    from .signals import Signals
 
     writer = Output(output)
     host = Host(Source(file, None, preprocessor), writer.write, stubs=stubs, budget=budget)
@@ -123,23 +123,17 @@ async def _main(
         return 1
     if warnings:
         click.echo(render(warnings, "full", color=sys.stderr.isatty()), err=True)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _interrupted, host, number)
+    signals = Signals(host.stopping)
+    signals.install()
     try:
         return await _serve(host, budget, once, seconds)
     except (MiscriptError, OSError) as error:
         click.echo(f"miscript: {error}", err=True)
         return 1
     finally:
+        signals.noticed()
         await host.stop()
         writer.flush()
-
-
-def _interrupted(host: Host, number: int) -> None:
-    """The first signal stops in order; the second one ends the process at once."""
-    host.stopping.set()
-    asyncio.get_running_loop().remove_signal_handler(number)
 
 
 async def _serve(host: Host, budget: Budget, once: bool, seconds: float | None) -> int:
@@ -158,14 +152,7 @@ async def _serve(host: Host, budget: Budget, once: bool, seconds: float | None) 
             left = ", ".join(host.tasks.busy())
             click.echo(f"miscript: still under way after {patience:g} seconds: {left}", err=True)
             return 1
-        return 0
+        return 1 if host.runner.broken else 0
     host.start_timers()
     await asyncio.wait({stopping}, timeout=seconds)
     return 0
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
-    logging.getLogger("miscript").addHandler(handler)
-    logging.captureWarnings(True)

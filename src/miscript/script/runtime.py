@@ -32,6 +32,10 @@ MAX_EVALUATIONS: Final = 1000
 """Texts that one `{s.eval}` may evaluate altogether: a text can hold many that hold many."""
 
 
+NO_RESULT: Final = -5
+"""The value of a call of a route that does not exist, and of a `break`."""
+
+
 class Stop(BaseException):
     """Ends the whole script; never leaves the host.  Raised by `exit`, `drop`, `return(0)` and `async()`."""
 
@@ -253,10 +257,10 @@ class Run:
     def called(self, code: int | None) -> int:
         """A call or an assignment inside an expression: `$rc` shows its code from here on, 0 ends the script.
 
-        None, a route that does not exist, counts as -1 and leaves `$rc` as it is.
+        None, a route that does not exist, counts as -5 and leaves `$rc` as it is.
         """
         if code is None:
-            return -1
+            return NO_RESULT
         if not code:
             raise Stop
         self.rc = code
@@ -316,14 +320,21 @@ class Run:
 
 
 def too_deep(run: Run) -> int:
-    """A call that would nest too deep fails like a function: the caller goes on with -1."""
-    log.error("routes nest deeper than %d in %s", MAX_ROUTE_DEPTH, run.route)
+    """A call that would nest too deep fails like a function: the caller goes on with -1.  Said once in a run."""
+    if "too deep" not in run.data:
+        run.data["too deep"] = True
+        log.error("routes nest deeper than %d in %s", MAX_ROUTE_DEPTH, run.route)
     return -1
+
+
+def _route_named(run: Run, name: Value) -> CompiledRoute | None:
+    """The route of a name known only now; the main route has none that could be said here."""
+    return run.script.routes.get(("route", plain_text(name))) if name is not None and name != "" else None
 
 
 async def call_named(run: Run, name: Value, parameters: Parameters) -> int | None:
     """`route($var(x))`: None when there is no such route."""
-    code = run.script.routes.get(("route", "" if name is None else plain_text(name)))
+    code = _route_named(run, name)
     if code is None:
         log.error("there is no route '%s'", text_of(name))
         return None
@@ -332,7 +343,7 @@ async def call_named(run: Run, name: Value, parameters: Parameters) -> int | Non
 
 def resume_route(run: Run, name: Value) -> CompiledRoute | None:
     """The route that `async()` or `launch()` names at run time."""
-    code = run.script.routes.get(("route", "" if name is None else plain_text(name)))
+    code = _route_named(run, name)
     if code is None:
         log.error("there is no route '%s' to resume with", text_of(name))
     return code

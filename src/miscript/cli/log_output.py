@@ -1,0 +1,45 @@
+"""The host's log on standard error."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+SAME_LINES_PER_SECOND = 20
+
+
+class Repeats(logging.Filter):
+    """Lets the same line through a few times a second: a loop that fails each time must not fill a disk.
+
+    What was left out is counted and told with the next line that gets through.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = 0
+        self._seen: dict[tuple[str, int, str], int] = {}
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = int(time.monotonic())
+        if now != self._second:
+            self._second = now
+            self._seen.clear()
+        key = (record.name, record.lineno, record.msg)
+        count = self._seen[key] = self._seen.get(key, 0) + 1
+        if count > SAME_LINES_PER_SECOND:
+            self._left_out += 1
+            return False
+        if self._left_out:
+            record.msg, record.args = f"{record.getMessage()}  ({self._left_out} lines like others were left out)", None
+            self._left_out = 0
+        return True
+
+
+def log_to_stderr() -> None:
+    """Send the log of this process to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+    handler.addFilter(Repeats())
+    logging.getLogger("miscript").addHandler(handler)
+    logging.captureWarnings(True)

@@ -1,0 +1,71 @@
+"""Signals, limits and exit statuses of `miscript run`."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+RUN = [sys.executable, "-c", "from miscript.cli import main; main()", "run"]
+ENDLESS = """
+max_while_loops=2000000000
+route { exit; }
+startup_route { xlog("begins\\n"); $var(i) = 0; while (1) $var(i) += 1; }
+"""
+BRANCHING = """
+route { exit; }
+startup_route { xlog("begins\\n"); route(a); }
+route[a] { route(a); route(a); }
+"""
+
+
+def start(tmp_path, text, *options):
+    path = tmp_path / "script.cfg"
+    path.write_text(text)
+    return subprocess.Popen([*RUN, str(path), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("text", [ENDLESS, BRANCHING], ids=["a loop", "routes that call each other"])
+def test_a_script_without_end_is_stopped_by_one_signal(tmp_path, text, number):
+    with start(tmp_path, text) as running:
+        assert running.stdout.readline() == "begins\n"
+        running.send_signal(number)
+        _, errors = running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("limit", ["0.3", "1000steps"])
+def test_a_run_that_takes_more_than_its_limit_is_ended_and_the_status_says_so(tmp_path, limit):
+    with start(tmp_path, ENDLESS, "--once", "--limit", limit) as running:
+        printed, errors = running.communicate(timeout=20)
+    assert (printed, running.returncode) == ("begins\n", 1)
+    assert "stopped in startup_route: it took more than" in errors
+
+
+def test_work_that_is_left_is_named(tmp_path):
+    text = """
+    loadmodule "cfgutils.so"
+    route { exit; }
+    startup_route { launch(sleep(60)); }
+    """
+    with start(tmp_path, text, "--once", "--limit", "0.3") as running:
+        _, errors = running.communicate(timeout=20)
+    assert running.returncode == 1
+    assert "still under way after 0.3 seconds: a launched job" in errors
+
+
+def test_the_same_line_fills_no_disk(tmp_path):
+    text = """
+    max_while_loops=50000
+    route { exit; }
+    startup_route { while (1) $var(none) += 1; xlog("done\\n"); }
+    """
+    with start(tmp_path, text, "--once") as running:
+        printed, errors = running.communicate(timeout=20)
+    assert printed == "done\n"
+    assert errors.count("cannot take NULL") < 200
+    assert "lines like others were left out" in errors
