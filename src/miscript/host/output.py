@@ -8,7 +8,6 @@ from typing import BinaryIO
 
 from ..values import encode
 
-
 QUIET_SECONDS = 0.05
 
 
