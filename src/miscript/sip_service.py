@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Filter: TypeAlias = Callable[[Message], bool]
 ReplyHandler: TypeAlias = Callable[[Message], Awaitable[bool]]
-RunHook: TypeAlias = "Callable[[Run], None]"
+RunHook: TypeAlias = "Callable[[Run], bool]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Hooks:
     """Where modules take part; each list is called in the order of its entries.
 
     `requests` see a request before the script and give False for one that is dealt with; `replies` get a reply behind
-    the global `onreply_route`, and the first that gives True has taken it.  `suspended` hear of a run whose `async()`
-    waits.  `traffic` sees every message that comes and goes.
+    the global `onreply_route`, and the first that gives True has taken it.  `suspended` hear of a run
+    whose `async()` is to wait, and end it with False.  `traffic` sees every message that comes and goes.
     """
 
     requests: list[Filter] = field(default_factory=list)

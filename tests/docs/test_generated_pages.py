@@ -154,7 +154,7 @@ def test_every_transformation_is_listed_once_with_its_arguments(generate):
 def test_the_page_of_modules_names_those_that_run_and_those_that_will(generate):
     ours, later = generate.modules_page().split("## On their way")
     assert "[mi_script](mi_script.md)" in ours
-    assert "`tm`" in later
+    assert "`uac`" in later
 
 
 def test_the_page_of_errors_has_every_code_with_an_anchor_and_in_order(generate):

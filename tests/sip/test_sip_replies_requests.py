@@ -75,7 +75,7 @@ def test_a_script_can_answer_to_the_port_that_a_request_came_from():
 
 def test_a_request_passed_on_has_our_via_on_top_and_the_path_of_its_branch():
     branch = Branch("sip:bob@10.1.1.1", path="<sip:10.2.2.2;lr>")
-    sent = Message.parse(passed_on(invite(source=("10.0.0.5", 1)), branch, via_line(UDP, "z9hG4bKnew")))
+    sent = Message.parse(passed_on(invite(source=("10.0.0.5", 1)), branch, via_line(UDP, "z9hG4bKnew"), UDP))
     assert sent.uri == "sip:bob@10.1.1.1"
     assert sent.headers("Via")[:2] == [
         "SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bKnew",
@@ -88,13 +88,13 @@ def test_several_vias_in_one_field_keep_their_order():
     message = invite(
         "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa, SIP/2.0/UDP 10.0.0.6;branch=z9hG4bKb", source=("1.1.1.1", 2)
     )
-    sent = Message.parse(passed_on(message, Branch(), via_line(UDP, "z9hG4bKnew")))
+    sent = Message.parse(passed_on(message, Branch(), via_line(UDP, "z9hG4bKnew"), UDP))
     assert [via.branch for via in sent.vias] == ["z9hG4bKnew", "z9hG4bKa", "z9hG4bKb", "z9hG4bKold"]
     assert sent.vias[1].received == "1.1.1.1"
 
 
 def test_a_request_gets_the_length_that_a_stream_needs():
-    sent = Message.parse(passed_on(invite(socket=TCP), Branch(), via_line(TCP, "z9hG4bKn"), reliable=True))
+    sent = Message.parse(passed_on(invite(socket=TCP), Branch(), via_line(TCP, "z9hG4bKn"), TCP, reliable=True))
     assert sent.content_length == 0
 
 
@@ -115,7 +115,7 @@ def test_a_reply_that_names_nobody_to_pass_it_to_goes_nowhere(via):
 
 
 def test_ack_and_cancel_share_the_first_via_route_and_number_of_their_invite():
-    sent = passed_on(invite(), Branch("sip:bob@10.1.1.1"), via_line(UDP, "z9hG4bKnew"))
+    sent = passed_on(invite(), Branch("sip:bob@10.1.1.1"), via_line(UDP, "z9hG4bKnew"), UDP)
     busy = Message.parse(make_reply(Message.parse(sent), 486, "Busy", to_tag="theirs"))
     ack, cancel = Message.parse(make_ack(sent, busy)), Message.parse(make_cancel(sent, ["Reason: SIP\r\n"]))
     for made, method in ((ack, "ACK"), (cancel, "CANCEL")):

@@ -66,7 +66,7 @@ class Runner:
         self.tasks = tasks
         self.budget = budget
         self.broken = 0
-        self.suspended: list[Callable[[Run], None]] = []
+        self.suspended: list[Callable[[Run], bool]] = []
 
     async def execute(
         self,
@@ -109,9 +109,10 @@ class Runner:
             continuation = run.continuation
             if continuation is None:
                 return
-            for tell in self.suspended:
-                tell(run)
             run.continuation = None
+            if not all(may_wait(run) for may_wait in self.suspended):
+                _discard(continuation.pending)
+                return
             run.frames.clear()
             finish = await self._awaited(continuation.pending, continuation.timeout)
             run.rc = self._finished(run, finish)
@@ -181,3 +182,10 @@ class Runner:
 async def _nothing(run: Run, parameters: Parameters) -> int:
     """The resume route of a `launch()` that has none."""
     return 1
+
+
+def _discard(pending: Pending) -> None:
+    """An operation that nobody will wait for."""
+    close = getattr(pending.operation, "close", None) or getattr(pending.operation, "cancel", None)
+    if close is not None:
+        close()

@@ -296,7 +296,7 @@ class SipElement:
             if target is None or socket is None or not message.is_request:
                 return False
             via = via_line(socket, _stateless_branch(message), message)
-            data = passed_on(message, message.branch, via, reliable=target.reliable)
+            data = passed_on(message, message.branch, via, socket, reliable=target.reliable)
         except SipSyntaxError as error:
             log.error("the request cannot be forwarded: %s", error)
             return False

@@ -14,12 +14,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from ..values import decode, encode
 from .branch import Branch
 from .headers import HeaderField, header_key, scan_headers
 from .name_addr import NameAddr
 from .received import NOT_RECEIVED
+from .sockets import ListeningSocket
 from .syntax import SipSyntaxError
 from .uri import SipUri
 from .via import Via
@@ -61,6 +63,13 @@ class _Replace:
     text: bytes = b""
 
 
+class HopHeader(Protocol):
+    """Header fields that depend on the socket that a request is sent from.  Never changed, only replaced."""
+
+    def text(self, request: Message, socket: ListeningSocket) -> str:
+        """The fields without the last line end; empty for none."""
+
+
 @dataclass(slots=True)
 class ViaWishes:
     """What a script wants of the Via fields of one request.
@@ -86,8 +95,8 @@ class Message:
 
     __slots__ = (
         "_body_start", "_by_key", "_edits", "_fields", "_first_via", "_headers_start", "_via_is_read", "branch",
-        "branches", "data", "method", "number", "original_uri", "reason", "received", "reply_headers", "status",
-        "version", "via_wishes",
+        "branches", "data", "hop_headers", "method", "number", "original_uri", "reason", "received", "reply_headers",
+        "status", "version", "via_wishes",
     )  # fmt: skip
 
     def __init__(self, data: bytes, start_line: re.Match[bytes], body_start: int) -> None:
@@ -111,6 +120,7 @@ class Message:
         self.branch = Branch()
         self.branches: list[Branch] = []
         self.reply_headers: list[str] = []
+        self.hop_headers: list[HopHeader] = []
         self.via_wishes = ViaWishes()
         self.number = 0
         self.received = NOT_RECEIVED
@@ -147,6 +157,7 @@ class Message:
         new.branch = self.branch.copy()
         new.branches = [branch.copy() for branch in self.branches]
         new.reply_headers = self.reply_headers.copy()
+        new.hop_headers = self.hop_headers.copy()
         new.via_wishes = replace(self.via_wishes)
         new._edits = self._edits.copy()
         return new

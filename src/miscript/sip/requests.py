@@ -40,11 +40,11 @@ def via_line(socket: ListeningSocket, branch: str, request: Message | None = Non
     return f"SIP/2.0/{socket.transport.upper()} {host}:{port};branch={branch}{rport}"
 
 
-def passed_on(request: Message, branch: Branch, via: str, *, reliable: bool = False) -> bytes:
+def passed_on(request: Message, branch: Branch, via: str, socket: ListeningSocket, *, reliable: bool = False) -> bytes:
     """A request as it goes to one branch: our Via on top, the one below marked, the branch's URI and its path.
 
-    Over a `reliable` transport it gets the Content-Length that it lacks.  Raises `SipSyntaxError`: a URI that is
-    none, no Via.
+    It is sent from `socket`; over a `reliable` transport it gets the Content-Length that it lacks.  Raises
+    `SipSyntaxError`: a URI that is none, no Via.
     """
     sent = request.copy()
     sent.branch = branch
@@ -54,6 +54,9 @@ def passed_on(request: Message, branch: Branch, via: str, *, reliable: bool = Fa
     marked, more = marked_via(request)
     if marked is not request.first_via:
         sent.replace_hf(top, f"{marked}{more}")
+    for hop_header in sent.hop_headers:
+        if text := hop_header.text(request, socket):
+            sent.append_hf(text, before=top)
     sent.append_hf(f"Via: {via}", before=top)
     if branch.path:
         sent.append_hf(f"Route: {branch.path}", before=sent.field("Route") or top)

@@ -15,8 +15,10 @@ from .commands import CoreCommands
 from .events import CoreEvents
 from .functions import ScriptFunctions
 from .memory import CoreMemory
+from .message_branches import MessageBranches
 from .message_functions import MessageFunctions
 from .message_variables import MessageVariables
+from .sip_functions import SipFunctions
 from .statistics import CoreStatistics
 from .status_report import CoreStatusReport
 from .tcp import CoreTcp
@@ -37,6 +39,8 @@ class Core(
     ScriptFunctions,
     MessageVariables,
     MessageFunctions,
+    MessageBranches,
+    SipFunctions,
     Module,
 ):
     """Variables, functions, transformations and MI commands that are always there."""

@@ -168,20 +168,6 @@ class ScriptFunctions(CorePart):
         uri += (f":{port}" if port else "") + (f";{parameters}" if parameters else "")
         return 1 if result.set(run, uri) else -1
 
-    @script_function()
-    def is_myself(self, run: Run, host: str, port: int | None = None) -> int:
-        """Whether a host (and port) is one of the sockets or aliases of the script."""
-        for socket in self.services.sockets:
-            _, _, address = socket.rpartition("://") if "://" in socket else ("", "", socket)
-            parts = address.split(":")
-            if parts and parts[0] in ("udp", "tcp", "tls", "sctp", "ws", "wss"):
-                parts = parts[1:]
-            own_port = parts[-1] if len(parts) > 1 and parts[-1].isdecimal() else "5060"
-            own_host = ":".join(parts[:-1]) if len(parts) > 1 and parts[-1].isdecimal() else ":".join(parts)
-            if own_host.strip("[]").lower() == host.strip("[]").lower() and port in (None, int(own_port)):
-                return 1
-        return -1
-
 
 def level_number(value: Value) -> int:
     """The number of an xlog level; words that say nothing are notices, as the server takes them."""

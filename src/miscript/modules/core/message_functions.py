@@ -14,6 +14,7 @@ from ...script.signatures import Argument
 from ...services import Services
 from ...sip.branch import Branch
 from ...values import Value, text_of
+from .message_branches import all_branches
 from .part import CorePart
 from .request_uri import (
     Change,
@@ -116,15 +117,16 @@ class MessageFunctions(CorePart):
     def _on_flag(
         self, flag: Argument, index: Argument | None, act: Callable[[Branch, str], bool]
     ) -> Callable[[Run], int]:
-        """A function bound to its flag; only the message's own branch, number 0, is there."""
+        """A function bound to its flag and to a branch: 0, the message's own, or one of those behind it."""
         name = text_of(flag.constant)
         self.branch_flag_numbers.setdefault(name, len(self.branch_flag_numbers))
         number: Callable[[Run], Value] = (lambda run: 0) if index is None else index.get
 
         def on_flag(run: Run) -> int:
-            if run.message is None or number(run) != 0:
+            place, branches = number(run), all_branches(run)
+            if not isinstance(place, int) or not 0 <= place < len(branches):
                 return -1
-            return 1 if act(run.message.branch, name) else -1
+            return 1 if act(branches[place], name) else -1
 
         return on_flag
 

@@ -1,0 +1,268 @@
+"""Sending requests on: the branches of a transaction, their cancelling, and ACKs that belong to no transaction.
+
+Source: RFC 3261 sections 9.1, 16.6 and 16.10; OpenSIPS manual, module tm (`t_relay`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ...script.runtime import Run
+from ...sip.branch import Branch
+from ...sip.message import Message
+from ...sip.requests import make_ack, make_cancel, passed_on, via_line
+from ...sip.sockets import ListeningSocket, Target
+from ...sip.syntax import SipSyntaxError
+from ...sip.transactions import Do, Event, State, client
+from ...sip.uri import SipUri
+from ...transaction_service import Moment
+from .engine import Context, Draft, Engine
+from .transaction import ClientBranch, ProxyTransaction, Timed
+
+log = logging.getLogger("miscript.tm")
+
+BAD_MESSAGE: Final = -2
+NO_DESTINATION: Final = -3
+UNRESOLVABLE: Final = -4
+FILTERED: Final = -5
+SEND_FAILED: Final = -6
+DROPPED: Final = 0
+"""Return codes of `t_relay`; a branch that its route dropped has none."""
+
+MAX_BRANCHES: Final = 64
+"""Branches of one transaction, all relayings together."""
+
+
+class Relaying:
+    """Sends the branches of transactions.
+
+    `no_answer` is told of a branch that got no final reply in time.  `blocks_6xx`: nothing is sent behind a 6xx.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.no_answer: Callable[[ClientBranch], None] = lambda branch: None
+        self.blocks_6xx = True
+
+    # -- branches ---------------------------------------------------------------------------------------------
+
+    async def relay(self, run: Run, transaction: ProxyTransaction, proxy: SipUri | None = None) -> int:
+        """Send the request of `run` to all its destinations; the return code of `t_relay`."""
+        message: Message = run.message
+        destinations = [message.branch.copy(), *message.branches]
+        message.branches = []
+        transaction.request = message.copy()
+        transaction.active_from = len(transaction.branches)
+        if transaction.abandoned is not None:
+            transaction.abandoned.cancel()
+        code = NO_DESTINATION
+        if self.blocks_6xx and any(branch.status >= 600 for branch in transaction.branches):
+            return code
+        for where in destinations:
+            if transaction.cancelled or transaction.final_sent or len(transaction.branches) >= MAX_BRANCHES:
+                break
+            result = await self._branch(run, transaction, where, proxy)
+            code = result if result != DROPPED and code <= 0 else code
+        if transaction.cancelled and not transaction.pending and not transaction.final_sent:
+            self.engine.reply(transaction, 487, "Request Terminated")
+        return code
+
+    async def _branch(self, run: Run, transaction: ProxyTransaction, where: Branch, proxy: SipUri | None) -> int:
+        """Send one branch; the first place that can be reached gets it."""
+        message = transaction.request.copy()
+        message.branch = where
+        draft = Draft(len(transaction.branches))
+        if transaction.armed.on_branch and await self._branch_route(run, transaction, draft, message):
+            return DROPPED
+        where = message.branch
+        try:
+            uri = SipUri.parse(where.uri or message.original_uri or "")
+            next_hop = SipUri.parse(where.destination) if where.destination else proxy or uri
+        except SipSyntaxError as error:
+            log.error("a branch cannot be sent: %s", error)
+            return BAD_MESSAGE
+        targets = await self.engine.sip.resolve(next_hop)
+        if not targets:
+            log.error("'%s' cannot be resolved", next_hop)
+            return UNRESOLVABLE
+        for number, target in enumerate(targets):
+            branch = await self._send(transaction, draft, message, target)
+            if branch is not None:
+                branch.others = list(targets[number + 1 :])
+                return 1
+        return SEND_FAILED
+
+    async def _branch_route(self, run: Run, transaction: ProxyTransaction, draft: Draft, message: Message) -> bool:
+        """Run the branch route; True when it dropped the branch."""
+        name = transaction.armed.on_branch or ""
+
+        def prepare(branch_run: Run) -> None:
+            branch_run.avps, branch_run.flags = transaction.avps, transaction.flags
+            branch_run.data["tm"] = Context(transaction, draft)
+
+        try:
+            ended = await self.engine.services.routes.run_route(
+                "branch_route", name, message=message, prepare=prepare, within=run
+            )
+        except LookupError as error:
+            log.error("%s", error)
+            return False
+        return ended.dropped
+
+    async def _send(
+        self, transaction: ProxyTransaction, draft: Draft, message: Message, target: Target
+    ) -> ClientBranch | None:
+        """Send a branch to one place; None when it cannot be reached from any socket of ours."""
+        sip = self.engine.sip
+        socket = sip.socket_for(target, message)
+        if socket is None or not await sip.connect(target, socket):
+            return None
+        branch_id = self.engine.branch_id(transaction, draft.index)
+        self.engine.tell(Moment.BRANCH, transaction, message=message)
+        via = via_line(socket, branch_id, message)
+        try:
+            sent = passed_on(message, message.branch, via, socket, reliable=target.reliable)
+        except SipSyntaxError as error:
+            log.error("a branch cannot be written: %s", error)
+            return None
+        return self.start(transaction, draft, message, sent, (branch_id, message.method or ""), target, socket)
+
+    def start(
+        self,
+        transaction: ProxyTransaction,
+        draft: Draft,
+        message: Message,
+        sent: bytes,
+        key: tuple[str, str],
+        target: Target,
+        socket: ListeningSocket,
+    ) -> ClientBranch | None:
+        """Send what is written and wait for its replies; None when it cannot be sent."""
+        engine = self.engine
+        if not engine.sip.send(sent, target, socket):
+            return None
+        timers = transaction.timers(engine.base)
+        machine = client(key[1], engine.now, timers, reliable=target.reliable)
+        branch = ClientBranch(
+            transaction,
+            draft.index,
+            message.branch,
+            message,
+            machine,
+            target=target,
+            socket=socket,
+            sent=sent,
+            key=key,
+        )
+        branch.on_reply, branch.attributes = draft.on_reply, draft.attributes
+        transaction.branches.append(branch)
+        engine.branches[key] = branch
+        engine.time(branch, lambda: self._due(branch))
+        return branch
+
+    # -- time -------------------------------------------------------------------------------------------------
+
+    def _due(self, branch: ClientBranch) -> None:
+        self.act(branch, branch.machine.due(self.engine.now))
+
+    def act(self, branch: ClientBranch, what: Sequence[Do], reply: Message | None = None) -> bool:
+        """Do what the client side of a branch wants; True when `reply` is for the transaction's user."""
+        engine = self.engine
+        pass_on = False
+        for do in what:
+            match do:
+                case Do.RESEND:
+                    engine.sip.send(branch.sent, branch.target, branch.socket)
+                    engine.count(_RESENT.get(branch.machine.resent, "retransmission_req_T2"))
+                case Do.ACK if reply is not None:
+                    engine.sip.send(make_ack(branch.sent, reply), branch.target, branch.socket)
+                case Do.PASS:
+                    pass_on = True
+                case Do.TIMED_OUT | Do.FAILED:
+                    self._timed_out(branch)
+                case _:
+                    pass
+        engine.time(branch, lambda: self._due(branch))
+        if branch.machine.is_over:
+            engine.branches.pop(branch.key, None)
+            engine.forget_if_over(branch.transaction)
+        return pass_on
+
+    def _timed_out(self, branch: ClientBranch) -> None:
+        """No final reply came in time."""
+        if branch.is_final:
+            return
+        self.engine.count("timeout_finalresponse_inv" if branch.status else "timeout_finalresponse")
+        if branch.status and branch.transaction.is_invite:
+            self.send_cancel(branch, ())
+        self.no_answer(branch)
+
+    # -- cancelling -------------------------------------------------------------------------------------------
+
+    def cancel(self, branches: Sequence[ClientBranch], headers: Sequence[str] = ()) -> None:
+        """Cancel branches that have no final reply; one without any reply is cancelled with its first one."""
+        for branch in branches:
+            if branch.is_final or branch.cancel is not None or not branch.transaction.is_invite:
+                continue
+            if branch.machine.state is State.PROCEEDING:
+                self.send_cancel(branch, headers)
+            elif branch.machine.state is State.CALLING:
+                branch.wants_cancel = True
+
+    def send_cancel(self, branch: ClientBranch, headers: Sequence[str]) -> None:
+        """Send a CANCEL, and wait for the final reply of its INVITE no longer than RFC 3261 9.1 wants."""
+        if branch.cancel is not None:
+            return
+        engine = self.engine
+        branch.wants_cancel = False
+        reason = [*headers, *branch.transaction.armed.cancel_headers]
+        branch.cancel_data = make_cancel(branch.sent, reason)
+        cancel = Timed(client("CANCEL", engine.now, engine.base, reliable=branch.target.reliable))
+        branch.cancel = cancel
+        engine.branches[branch.key[0], "CANCEL"] = branch
+        engine.sip.send(branch.cancel_data, branch.target, branch.socket)
+        if not branch.is_final:
+            branch.machine.give_up_at(min(branch.machine.ends_at, engine.now + 64 * engine.base.t1))
+            engine.time(branch, lambda: self._due(branch))
+        engine.time(cancel, lambda: self._cancel_due(branch, cancel))
+
+    def _cancel_due(self, branch: ClientBranch, cancel: Timed) -> None:
+        self._act_on_cancel(branch, cancel, cancel.machine.due(self.engine.now))
+
+    def cancel_answered(self, branch: ClientBranch, event: Event) -> None:
+        """A reply to the CANCEL of a branch came."""
+        if branch.cancel is not None:
+            self._act_on_cancel(branch, branch.cancel, branch.cancel.machine.handle(event, self.engine.now))
+
+    def _act_on_cancel(self, branch: ClientBranch, cancel: Timed, what: Sequence[Do]) -> None:
+        if Do.RESEND in what:
+            self.engine.sip.send(branch.cancel_data, branch.target, branch.socket)
+        self.engine.time(cancel, lambda: self._cancel_due(branch, cancel))
+        if cancel.machine.is_over:
+            self.engine.forget_if_over(branch.transaction)
+
+    def cancel_received(self, cancel: Message, transaction: ProxyTransaction, headers: Sequence[str]) -> None:
+        """Who sent an INVITE has cancelled it: its branches are, and with none it is over."""
+        engine = self.engine
+        first = not transaction.cancelled
+        transaction.cancelled = True
+        if not first or transaction.final_sent:
+            return
+        engine.tell(Moment.CANCELLED, transaction, message=cancel)
+        self.cancel(transaction.pending, headers)
+        if transaction.abandoned is not None and not transaction.pending:
+            engine.reply(transaction, 487, "Request Terminated")
+
+
+_RESENT: Final = {1: "retransmission_req_T1_1", 2: "retransmission_req_T1_2", 3: "retransmission_req_T1_3"}
+
+
+async def relay_ack(engine: Engine, run: Run, proxy: SipUri | None) -> int:
+    """Pass the ACK of a 2xx on: it belongs to no transaction."""
+    target = None
+    if proxy is not None and run.message.branch.destination is None:
+        targets = await engine.sip.resolve(proxy)
+        target = targets[0] if targets else None
+    return 1 if await engine.sip.forward(run.message, target) else SEND_FAILED

@@ -1,0 +1,224 @@
+"""Requests of our own: from a script, from MI, from other modules.
+
+Source: RFC 3261 sections 8.1.1, 12.2.1.1 and 13.2.2.4; OpenSIPS manual, module tm (`t_new_request`, `t_uac_dlg`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from ...errors import MiscriptError
+from ...script.runtime import Run
+from ...sip.message import Message
+from ...sip.name_addr import NameAddr
+from ...sip.requests import make_request, new_token, via_line
+from ...sip.sockets import ListeningSocket, Target
+from ...sip.syntax import SipSyntaxError
+from ...sip.transactions import COOKIE
+from ...sip.uri import SipUri
+from ...transaction_service import Moment, Reply
+from ...values import Value
+from .answers import Answers
+from .engine import Context, Draft, Engine
+from .relaying import Relaying
+from .transaction import SEND_FAILED, UNRESOLVABLE, ClientBranch, ProxyTransaction
+
+log = logging.getLogger("miscript.tm")
+
+FIRST_CSEQ: Final = 10
+"""Number of the first request outside of a dialog, as OpenSIPS has it."""
+
+
+class NotSentError(MiscriptError):
+    """A request could not be sent.  `status` and `reason` tell why in the form of a reply."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+
+
+class Requests:
+    """Sends requests of our own and waits for their replies."""
+
+    def __init__(self, engine: Engine, relaying: Relaying, answers: Answers) -> None:
+        self.engine = engine
+        self.relaying = relaying
+        answers.acknowledge = self._acknowledge
+
+    async def request(
+        self,
+        method: str,
+        uri: str,
+        *,
+        from_: str,
+        to: str,
+        call_id: str | None = None,
+        cseq: int | None = None,
+        headers: str = "",
+        body: bytes = b"",
+        next_hop: SipUri | None = None,
+        socket: ListeningSocket | None = None,
+        avps: dict[str, list[Value]] | None = None,
+        within: Run | None = None,
+        provisional: Callable[[Message], None] | None = None,
+    ) -> Reply:
+        """Send a request and wait for its final reply; see `TransactionService`."""
+        try:
+            outcome = await self.start(
+                method,
+                uri,
+                from_=from_,
+                to=to,
+                call_id=call_id,
+                cseq=cseq,
+                headers=headers,
+                body=body,
+                next_hop=next_hop,
+                socket=socket,
+                avps=avps,
+                within=within,
+                provisional=provisional,
+            )
+        except NotSentError as error:
+            return Reply(error.status, error.reason)
+        return await outcome
+
+    async def start(
+        self,
+        method: str,
+        uri: str,
+        *,
+        from_: str,
+        to: str,
+        call_id: str | None = None,
+        cseq: int | None = None,
+        headers: str = "",
+        body: bytes = b"",
+        next_hop: SipUri | None = None,
+        socket: ListeningSocket | None = None,
+        avps: dict[str, list[Value]] | None = None,
+        within: Run | None = None,
+        provisional: Callable[[Message], None] | None = None,
+    ) -> asyncio.Future[Reply]:
+        """Send a request; gives its final reply later.
+
+        Raises `NotSentError` when its destination cannot be reached, `SipSyntaxError` for values that make no request.
+        """
+        target, sender = await self._way(next_hop or SipUri.parse(uri), socket)
+        branch_id = f"{COOKIE}{new_token()}.0"
+        message = Message.parse(
+            make_request(
+                method,
+                uri,
+                via=via_line(sender, branch_id),
+                from_=_tagged(from_),
+                to=to,
+                call_id=call_id or f"{new_token()}@{sender.host}",
+                cseq=FIRST_CSEQ if cseq is None else cseq,
+                headers=headers,
+                body=body,
+                user_agent=self.engine.sip.user_agent,
+            )
+        )
+        transaction = self.engine.create_local(message)
+        transaction.avps = avps if avps is not None else {}
+        transaction.provisional = provisional
+        outcome: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        transaction.outcome = lambda reply: None if outcome.done() else outcome.set_result(reply)
+        try:
+            await self._local_route(transaction, within)
+            if message.branch.destination or message.branch.uri:
+                target, sender = await self._way(SipUri.parse(message.branch.destination or message.uri or ""), socket)
+            self.engine.tell(Moment.CREATED_HERE, transaction, message=message)
+            if not await self.engine.sip.connect(target, sender) or not self._send(
+                transaction, branch_id, target, sender
+            ):
+                raise NotSentError(*SEND_FAILED)
+        except BaseException:
+            self.engine.forget(transaction)
+            raise
+        return outcome
+
+    async def _way(self, hop: SipUri, socket: ListeningSocket | None) -> tuple[Target, ListeningSocket]:
+        targets = await self.engine.sip.resolve(hop)
+        if not targets:
+            raise NotSentError(*UNRESOLVABLE)
+        for target in targets:
+            if socket is not None and socket.transport == target.transport:
+                return target, socket
+            sender = self.engine.sip.socket_for(target)
+            if sender is not None:
+                return target, sender
+        raise NotSentError(*SEND_FAILED)
+
+    async def _local_route(self, transaction: ProxyTransaction, within: Run | None) -> None:
+        routes = self.engine.services.routes
+        if ("local_route", "") not in routes.script.routes:
+            return
+
+        def prepare(run: Run) -> None:
+            run.avps, run.flags = transaction.avps, transaction.flags
+            run.data["tm"] = Context(transaction)
+
+        await routes.run_route("local_route", "", message=transaction.request, prepare=prepare, within=within)
+
+    def _send(
+        self, transaction: ProxyTransaction, branch_id: str, target: Target, socket: ListeningSocket
+    ) -> ClientBranch | None:
+        message = transaction.request
+        key = (branch_id, message.method or "")
+        return self.relaying.start(transaction, Draft(0), message, message.to_bytes(), key, target, socket)
+
+    # -- ACK ----------------------------------------------------------------------------------------------------
+
+    def _acknowledge(self, branch: ClientBranch, reply: Message) -> None:
+        """The ACK for a 2xx to an INVITE of ours goes to the Contact, by way of the recorded routes."""
+        if branch.key[1] == "INVITE":
+            self.engine.services.tasks.spawn(self._send_ack(branch, reply), "the ACK of a request of ours")
+
+    async def _send_ack(self, branch: ClientBranch, reply: Message) -> None:
+        request = branch.message
+        try:
+            contact = NameAddr.parse_many(reply.header("Contact") or f"<{request.uri}>")[0]
+            routes = [str(route) for value in reply.headers("Record-Route") for route in NameAddr.parse_many(value)][
+                ::-1
+            ]
+            hop = NameAddr.parse(routes[0]).sip_uri() if routes else contact.sip_uri()
+            target, socket = await self._way(hop, branch.socket)
+            ack = make_request(
+                "ACK",
+                contact.uri,
+                via=via_line(socket, f"{COOKIE}{new_token()}.0"),
+                from_=request.header("From") or "",
+                to=reply.header("To") or "",
+                call_id=request.call_id or "",
+                cseq=request.cseq[0] if request.cseq else FIRST_CSEQ,
+                headers="".join(f"Route: {route}\r\n" for route in routes),
+                user_agent=self.engine.sip.user_agent,
+            )
+        except (SipSyntaxError, NotSentError) as error:
+            log.warning("a 2xx cannot be acknowledged: %s", error)
+            return
+        if await self.engine.sip.connect(target, socket):
+            self.engine.sip.send(ack, target, socket)
+
+
+def _tagged(from_: str) -> str:
+    """A From with a tag."""
+    try:
+        has_tag = NameAddr.parse(from_).tag
+    except SipSyntaxError:
+        has_tag = None
+    return from_ if has_tag else f"{from_};tag={new_token()}"
+
+
+def address_of(text: str) -> str:
+    """`[display ]URI` of a script as a header field has it: `display <URI>`."""
+    if "<" in text:
+        return text
+    display, _, uri = text.strip().rpartition(" ")
+    return f"{display} <{uri}>" if display else f"<{uri}>"
