@@ -6,20 +6,18 @@ the door or `mi_script` was given.  A destination never raises, never blocks and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Address = tuple[str, int]
 NOWHERE: Address = ("127.0.0.1", 0)
 
 
-@dataclass(frozen=True, slots=True)
-class TraceEvent:
+class TraceEvent(NamedTuple):
     """One half of an MI exchange.
 
     `fields` are the parts of the payload in their order: ("command", …), ("backend", …), ("parameters", …) for a
     request, ("reply", …) for a reply.  `correlation` is the same text for both halves.  `time` is in seconds
-    since the epoch.
+    since the epoch.  A tuple, because two are made for every traced command.
     """
 
     correlation: str

@@ -312,6 +312,7 @@ async def test_udp_packets_that_nobody_takes_are_counted_and_said_once(caplog):
     destination = module.services.trace_destinations["c"]
     for _ in range(10):
         destination.send(event())
+    await asyncio.sleep(0)
     assert caplog.text.count("cannot be reached") == 1
     found = counters(module)
     assert found["dropped_unreachable"] >= 9

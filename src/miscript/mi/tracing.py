@@ -9,13 +9,14 @@ Sources: packets of OpenSIPS 4.1; mi_script manual, `trace_destination` and `tra
 
 from __future__ import annotations
 
-import base64
 import os
+import random
 import struct
 import time
+from binascii import b2a_base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..errors import ConfigurationError, MIError
 from ..trace import TraceEvent
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_PARAMETERS: Final = 127
 MAX_REPLY: Final = 128
+_UNIQUE: Final = struct.Struct("<IIQI").pack
 _ALWAYS_KNOWN: Final = {"sip_trace": "tracer:trace"}
 """Old names that a list may hold although their module is not loaded: the mi_script manual uses this one."""
 
@@ -52,10 +54,10 @@ _RULES: Final = {
     Backend.DATAGRAM: _Rules(),
     Backend.HTTP: _Rules(notification_reply="202 Accepted"),
 }
+_BACKENDS: Final = {backend: ("backend", backend.value) for backend in Backend}
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """A request that has been traced and waits for its reply."""
 
     origin: Origin
@@ -76,10 +78,12 @@ class Exchange:
     def reply(self, text: str | bytes) -> None:
         """Trace `text` as the reply."""
         origin = self.origin
-        ends = origin.source, origin.destination
+        source, destination = origin.source, origin.destination
         if _RULES[origin.backend].reply_turns_round:
-            ends = ends[1], ends[0]
-        _send(origin, TraceEvent(self.correlation, (("reply", trace_reply(text)),), *ends, self.clock()))
+            source, destination = destination, source
+        if origin.tracing is not None:
+            fields = (("reply", trace_reply(text)),)
+            origin.tracing.destination.send(TraceEvent(self.correlation, fields, source, destination, self.clock()))
 
 
 def trace_request(
@@ -102,13 +106,14 @@ def trace_request(
             return None
     elif tracing.bwlist is not None and not tracing.bwlist.lets_through(command):
         return None
-    fields: tuple[tuple[str, str], ...] = (("command", name), ("backend", origin.backend.value))
-    parameters = trace_parameters(params)
-    if parameters:
-        fields += (("parameters", parameters),)
-    exchange = Exchange(origin, correlation_id(), clock)
-    _send(origin, TraceEvent(exchange.correlation, fields, origin.source, origin.destination, clock()))
-    return exchange
+    fields: tuple[tuple[str, str], ...] = (("command", name), _BACKENDS[origin.backend])
+    if params:
+        parameters = trace_parameters(params)
+        if parameters:
+            fields += (("parameters", parameters),)
+    correlation = correlation_id()
+    tracing.destination.send(TraceEvent(correlation, fields, origin.source, origin.destination, clock()))
+    return Exchange(origin, correlation, clock)
 
 
 def trace_failure(
@@ -144,6 +149,8 @@ def trace_parameters(params: Params) -> str:
 def trace_reply(text: str | bytes) -> str:
     """The beginning of a reply."""
     if isinstance(text, str):
+        if text.isascii():
+            return text[:MAX_REPLY]
         text = encode(text[: MAX_REPLY + 1])
     return decode(_cut(text, MAX_REPLY))
 
@@ -169,16 +176,20 @@ def parse_bwlist(text: str, registry: Registry) -> CommandList:
 
 
 class CorrelationIds:
-    """Makes ids of the server's form: `MICORR` and 20 bytes in base64.  No two calls give the same."""
+    """Makes ids of the server's form: `MICORR` and 20 bytes in base64.  No two calls give the same.
+
+    The bytes are the process, its start, a time in microseconds that never repeats, and a random number.
+    """
 
     def __init__(self) -> None:
         self._started = int(time.time())
         self._last = 0
+        self._random = random.Random().getrandbits  # it has nothing to protect, and the system's is slow
 
     def __call__(self) -> str:
         self._last = max(self._last + 1, time.monotonic_ns() // 1000)
-        unique = struct.pack("<IIQ4s", os.getpid(), self._started, self._last, os.urandom(4))
-        return "MICORR" + base64.b64encode(unique).decode("ascii")
+        unique = _UNIQUE(os.getpid(), self._started, self._last, self._random(32))
+        return "MICORR" + b2a_base64(unique, newline=False).decode("ascii")
 
 
 correlation_id = CorrelationIds()
@@ -218,8 +229,3 @@ def _cut(data: bytes, size: int) -> bytes:
     while end > size - 3 and data[end] & 0xC0 == 0x80:  # inside a character of at most four bytes
         end -= 1
     return data[:end] if data[end] & 0xC0 != 0x80 else data[:size]  # no start near: these bytes are no text
-
-
-def _send(origin: Origin, event: TraceEvent) -> None:
-    if origin.tracing is not None:
-        origin.tracing.destination.send(event)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TypeAlias, cast
 
 import orjson
@@ -25,7 +26,7 @@ import orjson
 from ..errors import MIError
 from ..exports import BoundAvp, BoundCommand, BoundVariable, Module, bound_function, parameter
 from ..mi.command import NO_RESULT, Command, Later
-from ..mi.jsonrpc import SERVER_ERROR, Params, Response
+from ..mi.jsonrpc import SERVER_ERROR, Params
 from ..mi.origin import Backend, Origin, Tracing
 from ..mi.tracing import Exchange, parse_bwlist
 from ..mi.writer import ONLY_JSON, dumps_text
@@ -41,6 +42,8 @@ INTERNAL, BAD_AVPS, NOT_WRITTEN, TIMEOUT = -1, -2, -3, -4
 Values: TypeAlias = Callable[[Run], list[Value]]
 BAD_AVPS_TEXT = "could not parse script params!"
 AROUND_WORDS = "\t\r\n"
+ORIGINS = 1024
+"""Senders of SIP messages that are remembered, for tracing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class MiScript(Module):
             wanted = self.trace_bwlist
             commands = None if wanted is None else parse_bwlist(wanted, self.services.mi)
             self._tracing = Tracing(destination, commands)
+        self._origin = lru_cache(ORIGINS)(self._make_origin)
 
     # -- the function -----------------------------------------------------------------------------------------
 
@@ -226,12 +230,13 @@ class MiScript(Module):
                 raise replace(refused, command=found, name=name) from None
             return Call(found, name, params)
 
-        if not command.is_constant or (names is None and values is None):
-            return prepare
-        found = self._known(str(command.constant))
-        name, _ = split_words(str(command.constant))
+        found = self._known(str(command.constant)) if command.is_constant else None
         if found is None:
             return prepare
+        name, words = split_words(str(command.constant))
+        if names is None and values is None:
+            written = Call(found, name, words)
+            return lambda run: written
 
         def prepare_known(run: Run) -> Call:
             try:
@@ -357,9 +362,23 @@ class MiScript(Module):
             return store(run, -abs(error.code), error.message)
         return store.put(run, result)
 
-    async def _traced(self, run: Run, call: Call, store: Store) -> int:
+    def _traced(self, run: Run, call: Call, store: Store) -> int | Awaitable[int]:
         exchange = self._trace(run, call.name, call.params, call.command)
-        outcome = await self._outcome(call)
+        outcome: object
+        try:
+            outcome = self.services.mi.begin(call.command, call.params)
+        except MIError as error:
+            outcome = error
+        if outcome.__class__ is Later:
+            return self._traced_later(run, outcome, exchange, store)
+        return self._conclude(run, outcome, exchange, store)
+
+    async def _traced_later(self, run: Run, operation: Later, exchange: Exchange | None, store: Store) -> int:
+        outcome: object
+        try:
+            outcome = await operation
+        except MIError as error:
+            outcome = error
         return self._conclude(run, outcome, exchange, store)
 
     async def _outcome(self, call: Call) -> object:
@@ -375,9 +394,15 @@ class MiScript(Module):
             if exchange is not None:
                 exchange.reply(outcome.message)
             return store(run, -abs(outcome.code), outcome.message)
-        if exchange is not None:
-            exchange.answer(Response(outcome))
-        return store.put(run, outcome)
+        if exchange is None:
+            return store.put(run, outcome)
+        try:
+            text = dumps_text(outcome, bool(self.pretty_printing))
+        except (TypeError, ValueError):
+            exchange.reply("Server error")
+            return store.put(run, outcome)  # which says so
+        exchange.reply(text)
+        return store(run, 1, text)
 
     def _pending(self, run: Run, call: Call, store: Store) -> Pending:
         exchange = self._trace(run, call.name, call.params, call.command)
@@ -396,8 +421,10 @@ class MiScript(Module):
     def _trace(self, run: Run, name: str, params: Params, command: Command) -> Exchange | None:
         if self._tracing is None:
             return None
-        source, destination = _ends(run.message)
-        origin = Origin(
+        return self.services.mi.trace(self._origin(*_ends(run.message)), name, params, command)
+
+    def _make_origin(self, source: Address, destination: Address) -> Origin:
+        return Origin(
             "mi_script",
             Backend.SCRIPT,
             source,
@@ -405,7 +432,6 @@ class MiScript(Module):
             pretty=bool(self.pretty_printing),
             tracing=self._tracing,
         )
-        return self.services.mi.trace(origin, name, params, command)
 
     def _trace_refused(self, run: Run, refused: Refused) -> None:
         if refused.command is not None:

@@ -76,6 +76,17 @@ class Backlog:
             frames[0] = memoryview(frames[0])[self._position :]
         return frames
 
+    def take(self) -> bytes:
+        """Take the next packet, of a backlog that is not sent as a stream."""
+        frame = self._frames.popleft()
+        self._bytes -= len(frame)
+        return frame
+
+    def put_back(self, frame: bytes) -> None:
+        """Let a packet that was taken be the next one again."""
+        self._frames.appendleft(frame)
+        self._bytes += len(frame)
+
     def advance(self, count: int) -> int:
         """Note that `count` more bytes were sent; how many packets that made whole."""
         whole = 0

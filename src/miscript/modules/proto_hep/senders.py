@@ -69,6 +69,7 @@ class _Sender:
         self._socket: socket.socket | None = None
         self._opening: asyncio.Task[None] | None = None
         self._blocked = False
+        self._due = False
         self._stopping = False
         self._binds = True
         self._told = False
@@ -151,7 +152,30 @@ class _Sender:
     def _established(self, here: socket.socket) -> None:
         self._flush()
 
+    def _open_now(self) -> bool:
+        """Open a socket without waiting, where that can be done."""
+        return False
+
     # -- sending ----------------------------------------------------------------------------------------------
+
+    def send(self, frame: bytes) -> None:
+        """Send with what else comes in this turn of the loop: that spares calls of the system, or wakes the other
+        side less often."""
+        self.backlog.add(frame)
+        if self._blocked:
+            return
+        if self._socket is None and not self._open_now():
+            self._open_later()
+        elif len(self.backlog) >= BATCH:
+            self._flush()
+        elif not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._flush_due)
+
+    def _flush_due(self) -> None:
+        self._due = False
+        if self._socket is not None and not self._blocked:
+            self._flush()
 
     def _flush(self) -> None:
         raise NotImplementedError
@@ -183,8 +207,7 @@ class _Sender:
     # -- the end ----------------------------------------------------------------------------------------------
 
     async def stop(self) -> None:
-        if self.backlog and self.collector.health.problem is None:
-            self._flush()
+        self._flush_due()
         self._stopping = True
         if self.backlog and self.collector.health.problem is None:
             try:
@@ -206,36 +229,20 @@ class UdpSender(_Sender):
 
     kind = socket.SOCK_DGRAM
 
-    def send(self, frame: bytes) -> None:
-        here = self._socket
-        if here is not None and not self.backlog:
-            if self._sent(here, frame):
-                return
-        elif here is None and self._opening is None:
-            here = self._open_now()
-            if here is not None and self._sent(here, frame):
-                return
-        self.backlog.add(frame)
-        if self._socket is None:
-            self._open_later()
-        else:
-            self._wait_until_writable(self._socket)
-
-    def _open_now(self) -> socket.socket | None:
-        """A socket to a host that needs no looking up."""
+    def _open_now(self) -> bool:
         try:
             address = ip_address(self.collector.host)
-        except ValueError:
-            return None
+        except ValueError:  # a name, that has to be looked up
+            return False
         here = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, self.kind)
         try:
             self._prepare(here)
             here.connect((self.collector.host, self.collector.port))
         except OSError as error:
             here.close()
-            return self._open_now() if self._own_address_is_at_fault(error) else None
+            return self._own_address_is_at_fault(error) and self._open_now()
         self._socket = here
-        return here
+        return True
 
     def _sent(self, here: socket.socket, frame: bytes) -> bool:
         """Send one frame; False when it has to wait."""
@@ -264,19 +271,18 @@ class UdpSender(_Sender):
         return True
 
     def _flush(self) -> None:
-        while self.backlog:
+        backlog = self.backlog
+        while backlog:
             here = self._socket
             if here is None:
                 self._open_later()
                 return
-            frame = bytes(self.backlog.first(1)[0])
+            frame = backlog.take()
             if not self._sent(here, frame):
-                if self._socket is None:
-                    self._open_later()
-                else:
+                backlog.put_back(frame)
+                if self._socket is not None:
                     self._wait_until_writable(here)
-                return
-            self.backlog.advance(len(frame))
+                    return
         self._all_sent()
 
 
@@ -287,21 +293,6 @@ class TcpSender(_Sender):
     """
 
     kind = socket.SOCK_STREAM
-
-    def __init__(self, collector: Collector, backlog: Backlog, give_up_seconds: float) -> None:
-        super().__init__(collector, backlog, give_up_seconds)
-        self._due = False
-
-    def send(self, frame: bytes) -> None:
-        self.backlog.add(frame)
-        if self._socket is None:
-            self._open_later()
-        elif not self._blocked:
-            if len(self.backlog) >= BATCH:
-                self._flush()
-            elif not self._due:
-                self._due = True
-                asyncio.get_running_loop().call_soon(self._flush)
 
     def _prepare(self, here: socket.socket) -> None:
         super()._prepare(here)
@@ -330,7 +321,6 @@ class TcpSender(_Sender):
             self._broken()
 
     def _flush(self) -> None:
-        self._due = False
         here = self._socket
         if here is None:
             return
