@@ -105,3 +105,23 @@ def test_a_switch_takes_such_a_number_as_number_and_as_text():
 )
 def test_rc_shows_the_last_call_of_an_expression_at_once(statement, output):
     assert printed(statement) == output
+
+
+@pytest.mark.parametrize(
+    ("condition", "truth"),
+    [
+        ("[$var(zero)]", "true"),
+        ("[$var(none)]", "false"),
+        ('[""]', "false"),
+        ("[$var(s) - 1]", "false"),
+        ("![$var(s) - 1]", "true"),
+        ("[$var(s) == 1]", "false"),
+        ("![$var(s) == 1]", "false"),
+        ("[$var(s) - 1] || 1", "true"),
+        ("[route(neg)]", "false"),
+        ("[route(neg) + 4]", "false"),
+        ('["abc" + ($var(s) - 1)]', "true"),
+    ],
+)
+def test_square_brackets_hold_what_is_not_null_and_no_failure_of_a_calculation(condition, truth):
+    assert printed(f'{SET}$var(zero) = 0; if ({condition}) xlog("true"); else xlog("false");') == truth

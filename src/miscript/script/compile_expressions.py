@@ -205,7 +205,7 @@ class ExpressionCompiler(VariableCompiler):
                     return self.expression("A or B", A=left, B=right)
                 return self.expression("(T if (T := A) or T is None else B)", T=self.temporary(), A=left, B=right)
             case n.Bracketed():
-                return self.expression("expression_truth(A)", A=self._bracketed(node.expression))
+                return self._bracketed(node.expression)
             case n.Assignment():
                 return self.assignment(node)
             case n.Call() | n.RouteCall():
@@ -218,6 +218,16 @@ class ExpressionCompiler(VariableCompiler):
                 return self.expression("expression_truth(A)", A=self.value(node))
 
     def _bracketed(self, node: n.Expression) -> ast.expr:
+        """`[node]`: a variable is true unless it is NULL, a calculation that fails is false and no error."""
+        match node:
+            case n.Variable():
+                return self.expression("A is not None", A=self.variable(node))
+            case n.Comparison() | n.Not() | n.Logic() | n.Call() | n.RouteCall():
+                return self.condition(node)
+            case _:
+                return self.expression("expression_truth(A)", A=self._bracketed_value(node))
+
+    def _bracketed_value(self, node: n.Expression) -> ast.expr:
         """The value of `[node]`: a text plus a number that is written out or calculated is the text alone."""
         if not isinstance(node, n.Binary) or node.operator != "+" or isinstance(node.right, n.Variable):
             return self.value(node)
@@ -233,6 +243,9 @@ class ExpressionCompiler(VariableCompiler):
                 return not isinstance(node.right, n.Null)
             case n.Not():
                 return self.can_err(node.operand)
+            case n.Bracketed():
+                inner = node.expression
+                return isinstance(inner, n.Comparison | n.Not | n.Logic) and self.can_err(inner)
             case n.Logic():
                 return self.can_err(node.left) or self.can_err(node.right)
         return True

@@ -42,8 +42,8 @@ RUNTIME_NAMES = {
     for module, keys in (
         (
             runtime,
-            "MAX_ROUTE_DEPTH assertion_failed call_named loop_limit parameter_at pause pending_of resume_route "
-            "return_code too_deep walk",
+            "MAX_ROUTE_DEPTH NO_RESULT assertion_failed call_named loop_limit parameter_at pause pending_of "
+            "resume_route return_code too_deep walk",
         ),
         (
             operations,
@@ -92,7 +92,7 @@ class RouteCompiler(CallCompiler):
 
     def route(self, node: n.Route) -> ast.AsyncFunctionDef:
         self.place = place_of(node.head)
-        body = self.block(node.body)
+        body = self.list_(node.body)
         used = {x.id for s in body for x in ast.walk(s) if isinstance(x, ast.Name)}
         head = self.statements(
             """
@@ -113,37 +113,36 @@ class RouteCompiler(CallCompiler):
 
     # -- statements -----------------------------------------------------------------------------------------
 
-    def block(self, node: n.Block) -> list[ast.stmt]:
-        return [s for statement in node.statements for s in self.statement(statement)]
-
-    def inner_block(self, node: n.Block, empty: int) -> list[ast.stmt]:
-        """The block of an if or a loop; `empty` is `$rc` after a block without statements."""
-        body = self.block(node)
+    def list_(self, node: n.Block) -> list[ast.stmt]:
+        """The statements of a route, a branch, a case or a loop; what the last one leaves is the value of the list."""
         last = _last(node)
-        if last is None:
-            return [*body, *self.statements("run.rc = EMPTY", EMPTY=empty)]
-        if isinstance(last, n.If):
-            body += self.statements("if not run.rc:\n    run.rc = 1")
-        return body
+        return [] if last is None else self.block(node, last)
 
-    def statement(self, node: n.Statement) -> list[ast.stmt]:
+    def block(self, node: n.Block, last: n.Statement) -> list[ast.stmt]:
+        return [s for statement in node.statements for s in self.statement(statement, last)]
+
+    def branch(self, node: n.Block, empty: int) -> list[ast.stmt]:
+        """The block of an if; `empty` is `$rc` after a block without statements."""
+        return self.list_(node) or self.statements("run.rc = EMPTY", EMPTY=empty)
+
+    def statement(self, node: n.Statement, last: n.Statement) -> list[ast.stmt]:
         outer, self.place = self.place, place_of(node.span)
-        made = self._statement(node)
+        made = self.block(node, last) if isinstance(node, n.Block) else self._statement(node, node is last)
         self.place = outer
         return made
 
-    def _statement(self, node: n.Statement) -> list[ast.stmt]:
+    def _statement(self, node: n.Statement, last: bool) -> list[ast.stmt]:
         match node:
             case n.Block():
-                return self.block(node)
+                raise AssertionError("blocks are opened by 'statement'")
             case n.Empty():
                 return []
             case n.Assignment():
                 return self.assign(node)
             case n.Call() | n.RouteCall():
-                return self.call_statement(node)
+                return self.call_statement(node, last)
             case n.If():
-                return self.if_(node)
+                return self.if_(node, last)
             case n.While():
                 return self.while_(node)
             case n.For():
@@ -151,7 +150,7 @@ class RouteCompiler(CallCompiler):
             case n.Switch():
                 return self.switch(node)
             case n.Break():
-                return self.statements("run.rc = -5\nbreak")
+                return self.statements("run.rc = NO_RESULT\nbreak")
             case n.Return():
                 return self.return_(node)
             case n.Exit():
@@ -167,11 +166,12 @@ class RouteCompiler(CallCompiler):
             case _:
                 assert_never(node)
 
-    def call_statement(self, node: n.Call | n.RouteCall) -> list[ast.stmt]:
+    def call_statement(self, node: n.Call | n.RouteCall, last: bool) -> list[ast.stmt]:
         if isinstance(node, n.RouteCall):
             if isinstance(self.route_name(node.name), str):
                 return self.statements("run.rc = CALL", CALL=self.route_call(node))
-            return self.statements("run.called(CALL)", CALL=self.route_call(node))
+            text = "run.rc = run.called(CALL)" if last else "run.called(CALL)"
+            return self.statements(text, CALL=self.route_call(node))
         return self.statements(
             """
             try:
@@ -287,34 +287,37 @@ class RouteCompiler(CallCompiler):
     def _guarded(self, body: list[ast.stmt], failed: list[ast.stmt]) -> list[ast.stmt]:
         return self.statements("try:\n    BODY\nexcept Exception as error:\n    FAILING", BODY=body, FAILING=failed)
 
-    def if_(self, node: n.If) -> list[ast.stmt]:
+    def if_(self, node: n.If, last: bool) -> list[ast.stmt]:
+        """An `if` of which no branch runs shows its condition in `$rc`, but counts as 1 at the end of a list."""
         before, test = self.tested(node.condition)
-        untaken = self.statements("run.rc = 0")
-        if self.can_err(node.condition):
+        untaken = self.statements("run.rc = 1" if last else "run.rc = 0")
+        if self.can_err(node.condition) and not last:
             result = self.temporary()
             test = self.expression("(C := TEST)", C=result, TEST=test)
             untaken = self.statements("run.rc = 0 if C is not None else -1", C=result)
-        otherwise = untaken
-        if node.otherwise is not None:
-            otherwise = untaken if _last(node.otherwise) is None else self.inner_block(node.otherwise, 0)
+        otherwise = untaken if node.otherwise is None else self.list_(node.otherwise) or untaken
         return before + self.statements(
             "if TEST:\n    THEN\nelse:\n    OTHERWISE",
             TEST=test,
-            THEN=self.inner_block(node.then, 1),
+            THEN=self.branch(node.then, 1),
             OTHERWISE=otherwise,
         )
 
     def while_(self, node: n.While) -> list[ast.stmt]:
+        """A loop ends with 1, or with what its last turn left when `max_while_loops` ends it."""
         before, test = self.tested(node.condition)
-        if before:
-            before = self.statements("left = run.rc") + before
+        body = self.list_(node.body)
+        if self.max_while_loops <= 0:
+            return self.statements("loop_limit(run, LIMIT)\nrun.rc = NO_RESULT", LIMIT=self.max_while_loops)
+        if not body:  # the server leaves a loop that has nothing to do
+            return before + self.statements("TEST\nrun.rc = 1", TEST=test)
         turn = self.temporary()
         return self.statements(
             """
             for TURN in range(LIMIT):
                 BEFORE
                 if not TEST:
-                    ENDED
+                    run.rc = 1
                     break
                 BODY
                 STEP
@@ -324,26 +327,22 @@ class RouteCompiler(CallCompiler):
                 loop_limit(run, LIMIT)
             """,
             TURN=turn,
-            LIMIT=max(self.max_while_loops, 1),
+            LIMIT=self.max_while_loops,
             BEFORE=before,
             TEST=test,
-            ENDED=self._loop_ended(turn, calls=bool(before)),
-            BODY=self.inner_block(node.body, 1),
+            BODY=body,
             STEP=self._step(),
             MASK=PAUSE_MASK,
         )
-
-    def _loop_ended(self, turn: str, calls: bool) -> list[ast.stmt]:
-        """`$rc` behind a loop is what its last turn left, or 1 without any; calls in the condition do not count."""
-        if calls:
-            return self.statements("run.rc = left if TURN else 1", TURN=turn)
-        return self.statements("if not TURN:\n    run.rc = 1", TURN=turn)
 
     def _step(self) -> list[ast.stmt]:
         return self.statements("run.step()") if self.budget else []
 
     def for_(self, node: n.For) -> list[ast.stmt]:
         item, turn = self.temporary(), self.temporary()
+        body = self.list_(node.body)
+        if not body:  # the server does not even set the iterator
+            return self.statements("run.rc = 1")
         return self.statements(
             """
             TURN = 0
@@ -361,7 +360,7 @@ class RouteCompiler(CallCompiler):
             ITEM=item,
             SEQUENCE=self._sequence(node.sequence),
             ASSIGN=self._iterator(node.iterator, item),
-            BODY=self.inner_block(node.body, 1),
+            BODY=body,
             STEP=self._step(),
             MASK=PAUSE_MASK,
         )
@@ -379,7 +378,10 @@ class RouteCompiler(CallCompiler):
         operator = "=" if node.name == "avp" else ":="
         setter = self.pool.put("set", self.binding.access(node).set)
         return self.statements(
-            "if not SET(run, ITEM, OPERATOR):\n    break", SET=setter, ITEM=item, OPERATOR=self.constant(operator)
+            "if not SET(run, ITEM, OPERATOR):\n    run.rc = NO_RESULT\n    break",
+            SET=setter,
+            ITEM=item,
+            OPERATOR=self.constant(operator),
         )
 
     def switch(self, node: n.Switch) -> list[ast.stmt]:
@@ -397,9 +399,7 @@ class RouteCompiler(CallCompiler):
         chosen = self.temporary()
         body: list[ast.stmt] = []
         for number, case in enumerate(node.cases):
-            inner = self.block(case.body)
-            if isinstance(_last(case.body), n.If):
-                inner += self.statements("if not run.rc:\n    run.rc = 1")
+            inner = self.list_(case.body)
             if inner:
                 body += self.statements("if CHOSEN <= NUMBER:\n    BODY", CHOSEN=chosen, NUMBER=number, BODY=inner)
         return self.statements(

@@ -139,7 +139,7 @@ def bracketed_sum(left: Result, right: Result) -> Result:
 
     A text and a number give the text, without an error; an assignment of the same sum fails.
     """
-    if isinstance(left, str) and isinstance(right, int):
+    if isinstance(left, str) and isinstance(right, int | Failed):
         return left
     return operate("+", left, right, from_variable=False)
 
@@ -260,9 +260,9 @@ def truth_operand(truth: Truth) -> int:
     return -1 if truth is None else int(truth)
 
 
-def expression_truth(value: Result) -> Truth:
-    """`[ expression ]` as a condition."""
-    return None if isinstance(value, Failed) else bool(value)
+def expression_truth(value: Result) -> bool:
+    """`[ expression ]` as a condition: false, not an error, when it fails."""
+    return not isinstance(value, Failed) and bool(value)
 
 
 # -- arguments of functions, cases of a switch ------------------------------------------------------------------
