@@ -185,10 +185,12 @@ class CorrelationIds:
         self._started = int(time.time())
         self._last = 0
         self._random = random.Random().getrandbits  # it has nothing to protect, and the system's is slow
+        self._process = os.getpid()
 
     def __call__(self) -> str:
-        self._last = max(self._last + 1, time.monotonic_ns() // 1000)
-        unique = _UNIQUE(os.getpid(), self._started, self._last, self._random(32))
+        now = time.monotonic_ns() // 1000
+        self._last = now = now if now > self._last else self._last + 1
+        unique = _UNIQUE(self._process, self._started, now, self._random(32))
         return "MICORR" + b2a_base64(unique, newline=False).decode("ascii")
 
 
