@@ -6,7 +6,7 @@ Source: OpenSIPS manual, "Core Functions" and "Core Variables"; observed values 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ...exports import BoundText, bound_function, script_function, variable
 from ...script.access import SimpleAccess
@@ -35,7 +35,7 @@ class SipFunctions(CorePart):
     # -- sending ----------------------------------------------------------------------------------------------
 
     @bound_function()
-    def forward(self, destination: BoundText | None = None) -> Callable[[Run], object]:
+    def forward(self, destination: BoundText | None = None) -> Callable[[Run], Awaitable[int]]:
         """Pass the request on without a transaction: to `[proto:]host[:port]`, or to its own destination."""
         self.sip.stateless = True
 
@@ -53,7 +53,7 @@ class SipFunctions(CorePart):
         return pass_on
 
     @bound_function()
-    def send(self, destination: BoundText, headers: BoundText | None = None) -> Callable[[Run], object]:
+    def send(self, destination: BoundText, headers: BoundText | None = None) -> Callable[[Run], Awaitable[int]]:
         """Send the message as it is, without a Via of ours; `headers` are added to a request."""
         self.sip.stateless = True
 
