@@ -44,10 +44,10 @@ def test_a_counter_counts_in_both_directions_and_goes_back_to_zero():
     assert counter.value == 0
 
 
-def test_groups_come_in_the_order_of_registration_with_the_load_at_the_end():
+def test_groups_come_in_the_order_of_registration_between_the_cores_own_and_the_load():
     table = StatisticsTable()
-    for group, name in (("load", "l"), ("core", "a"), ("script", "one"), ("core", "b"), ("script", "two"), ("tm", "t")):
+    for group, name in (("load", "l"), ("core", "a"), ("script", "one"), ("shmem", "s"), ("core", "b"), ("tm", "t")):
         table.register(group, name)
-    assert names(table.all()) == ["core:a", "core:b", "script:two", "script:one", "tm:t", "load:l"]
-    assert names(table.group("script")) == ["script:two", "script:one"]
+    assert names(table.all()) == ["shmem:s", "core:a", "core:b", "script:one", "tm:t", "load:l"]
+    assert names(table.group("core")) == ["core:a", "core:b"]
     assert names(table.group("nosuch")) == []

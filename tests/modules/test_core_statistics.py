@@ -30,8 +30,10 @@ def test_values_come_in_the_order_of_asking_and_unknown_names_are_left_out(host)
     assert list(host.mi("get_statistics", [["errors", "calls"]])) == ["script:errors", "script:calls"]
 
 
-def test_a_group_of_the_script_shows_the_newest_first(host):
-    assert list(host.mi("get_statistics", [["script:"]])) == ["script:keep", "script:errors", "script:calls"]
+def test_a_colon_in_a_name_is_part_of_it_and_no_group(host):
+    host.services.statistics.register("script", "grp:two")
+    assert host.mi("get_statistics", [["grp:two", "script:calls"]]) == {"script:grp:two": 0}
+    assert host.mi("reset_statistics", [["script:calls"]]) == (404, "Statistics Not Found")
 
 
 def test_a_name_with_its_group_is_no_name(host):

@@ -43,9 +43,16 @@ def test_counting_makes_a_statistic_and_resetting_sets_it_back() -> None:
     assert read(module, run, "calls") is None
     assert update(module, run, "calls", 5) == 1
     assert update(module, run, "calls", -2) == 1
-    assert (read(module, run, "calls"), read(module, run, "script:calls")) == (3, 3)
+    assert (read(module, run, "calls"), read(module, run, "dynamic:calls")) == (3, 3)
     assert module.reset_stat(run, "calls") == 1
     assert read(module, run, "calls") == 0
+
+
+def test_declared_statistics_are_listed_last_first_and_keep_their_colons() -> None:
+    module, run = made(variable=["first", "grp:second"]), new_run()
+    assert [counter.name for counter in module.services.statistics.group("script")] == ["grp:second", "first"]
+    update(module, run, "third", 1)
+    assert [counter.name for counter in module.services.statistics.group("dynamic")] == ["third"]
 
 
 def test_what_is_declared_no_reset_counts_but_is_not_reset() -> None:

@@ -1,8 +1,7 @@
 """All counters of the host, by group and name.
 
 A counter counts by itself, or reads its value from elsewhere each time that it is asked.  Groups are listed in the
-order in which they came; `load` and `pkmem` stand behind all others, and the group `script` shows the newest first,
-as OpenSIPS does.
+order in which they came, between the core's own in front and `load` and `pkmem` at the end, as OpenSIPS does.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+FIRST_GROUPS: Final = ("shmem", "rpmem", "core", "net", "dynamic")
 LAST_GROUPS: Final = ("load", "pkmem")
-NEWEST_FIRST: Final = "script"
 
 
 class Statistic:
@@ -71,10 +70,9 @@ class StatisticsTable:
 
     def group(self, name: str) -> Sequence[Statistic]:
         """The counters of a group in the order that MI lists them; empty when there is no such group."""
-        counters = list(self._groups.get(name, {}).values())
-        return counters[::-1] if name == NEWEST_FIRST else counters
+        return list(self._groups.get(name, {}).values())
 
     def all(self) -> Sequence[Statistic]:
         """Every counter, group by group."""
-        names = sorted(self._groups, key=lambda name: LAST_GROUPS.index(name) + 1 if name in LAST_GROUPS else 0)
-        return [counter for name in names for counter in self.group(name)]
+        others = [name for name in self._groups if name not in FIRST_GROUPS + LAST_GROUPS]
+        return [counter for name in (*FIRST_GROUPS, *others, *LAST_GROUPS) for counter in self.group(name)]

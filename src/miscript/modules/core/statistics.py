@@ -102,8 +102,7 @@ class CoreStatistics(CorePart):
     @mi_command("reset", "statistics", aliases=["reset_statistics"], module="statistics")
     def mi_reset_statistics(self, statistics: list[str]) -> object:
         """sets statistics to 0, by their names; those that cannot be reset stay as they are"""
-        counters = self.services.statistics
-        found = [counter for name in statistics if ":" not in name and (counter := counters.find(name)) is not None]
+        found = [counter for name in statistics if (counter := self._named(name)) is not None]
         if not found:
             raise _not_found()
         _reset(found)
@@ -123,8 +122,13 @@ class CoreStatistics(CorePart):
                 yield from ((counter, True) for counter in counters.all())
             elif name.endswith(":"):
                 yield from ((counter, True) for counter in counters.group(name[:-1]))
-            elif ":" not in name and (counter := counters.find(name)) is not None:
+            elif (counter := self._named(name)) is not None:
                 yield counter, False
+
+    def _named(self, name: str) -> Counter | None:
+        """The statistic of that name, not one of a group: a colon is part of the name, as in a script's own."""
+        counter = self.services.statistics.find(name)
+        return counter if counter is not None and counter.name == name else None
 
 
 def full_name(counter: Counter) -> str:

@@ -1,7 +1,8 @@
 """Statistics that the script defines, counts and reads.
 
 A name is `name` or `group:name`; groups must be declared with `stat_groups`, those of the core and of modules are
-there.  A statistic without a group that nobody knows is made in the group `script` when it is first counted.
+there.  What the parameter `variable` names belongs to the group `script`, a colon in it is part of the name.  A
+statistic without a group that nobody knows is made in the group `dynamic` when it is first counted.
 The MI commands for statistics are the core's.  Source: OpenSIPS manual, module statistics.
 """
 
@@ -25,8 +26,8 @@ from .series import Profile, Series, read_profile
 log = logging.getLogger("miscript.statistics")
 
 NOT_ERROR_ROUTE = "request failure reply branch local startup timer event"
-OWN_GROUP = "script"
-ALWAYS_THERE = (OWN_GROUP, "dynamic")
+DECLARED, COUNTED = "script", "dynamic"
+"""The groups of statistics that `variable` names, and of those that are made by counting them."""
 MAX_STATISTICS = 100_000
 """Statistics that scripts may make: names come from variables, and may come from the network."""
 
@@ -80,7 +81,7 @@ class StatisticsModule(Module):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self.groups: set[str] = set(ALWAYS_THERE)
+        self.groups: set[str] = {DECLARED, COUNTED}
         self.profiles: dict[str, Profile] = {}
         self.series: dict[tuple[str, str], Series] = {}
         self.made = 0
@@ -91,15 +92,11 @@ class StatisticsModule(Module):
             profile = read_profile(text)
             self.profiles[profile.name] = profile
             self.groups.add(profile.group)
-        for text in self.declared:
+        for text in reversed(self.declared):  # the server lists the last one first
             name, slash, flag = text.partition("/")
             if not name or (slash and flag != "no_reset"):
                 raise ConfigurationError(f"'{text}' is neither 'name' nor 'name/no_reset'", parameter="variable")
-            group, colon, rest = name.partition(":")
-            self.groups.add(group if colon else OWN_GROUP)
-            self.services.statistics.register(
-                group if colon else OWN_GROUP, rest if colon else name, resettable=not slash
-            )
+            self.services.statistics.register(DECLARED, name, resettable=not slash)
 
     # -- counting -------------------------------------------------------------------------------------------------
 
@@ -110,7 +107,7 @@ class StatisticsModule(Module):
             return found
         group, colon, rest = name.partition(":")
         if not colon:
-            group, rest = OWN_GROUP, name
+            group, rest = COUNTED, name
         if group not in self.groups and not self.services.statistics.group(group):
             log.error("statistic '%s': the group '%s' is not declared with stat_groups", name, group)
             return None
