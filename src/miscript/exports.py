@@ -77,7 +77,7 @@ BoundLiteral = Annotated[Argument, str, "literal"]
 Writable = Annotated[VariableAccess, "writable"]
 Constant = Annotated[T, "constant"]
 Text = Annotated[T, "literal"]
-Pattern: TypeAlias = "re.Pattern[bytes]"
+Pattern: TypeAlias = re.Pattern[bytes]
 
 
 # -- parameters and statistics -----------------------------------------------------------
