@@ -185,7 +185,6 @@ def test_timers_and_events_do_not_see_what_startup_left():
 
 ENDLESS = {
     "a while loop": "max_while_loops = 2000000000\nroute[r] { while (1) { $var(i) = 1; } }",
-    "an empty while loop": "max_while_loops = 2000000000\nroute[r] { while (1) { } }",
     "a for loop that feeds itself": "route[r] { $avp(x) = 1; for ($avp(x) in $(avp(x)[*])) { $var(i) = 1; } }",
     "loops in loops": """
         max_while_loops = 2000000000
@@ -240,7 +239,7 @@ def test_limit_stops_an_endless_script_of_the_program(tmp_path):
     script = "max_while_loops = 2000000000\nstartup_route { while (1) { $var(i) = 1; } }"
     done = program(tmp_path, script, "--once", "--limit", "0.5")
     _, errors = done.communicate(timeout=20)
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert "stopped in startup_route: it took more than 0.5 seconds" in errors
 
 
