@@ -1,0 +1,101 @@
+"""Module `dialog`: knowing the calls that pass, and having a say in them.
+
+`Calls` (calls) is the table of dialogs with states, times and statistics; `Tracking` (tracking) tells it what `tm` and
+`rr` see; `DialogRequests` (requests) sends BYEs and other requests in dialogs; `shown` is how dialogs look from
+outside; the rest is what scripts and MI call.  State itself is pure and lives in `miscript.sip.dialogs`.
+
+Not here yet: databases, caches and clusters, so nothing is kept from one run to the next; PRACKs of our own;
+`challenge` modes of `dlg_send_sequential`.
+
+Source: OpenSIPS manual, module dialog; RFC 3261 section 12.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from ...errors import ConfigurationError
+from ...exports import Module, parameter, statistic
+from ...services import Services
+from ...sip.dialog_profiles import Profiles
+from ...sip.dialogs import DialogTable, MatchMode
+from .calls import STATE_CHANGED, Calls, Counters
+from .commands import DialogCommands
+from .parameters import StoreParameters
+from .requests import DialogRequests
+
+log = logging.getLogger("miscript.dialog")
+
+
+class DialogModule(DialogCommands, StoreParameters, Module):
+    """Dialogs: calls that are followed, listed, grouped, limited in time and ended."""
+
+    name = "dialog"
+    needs = ("tm",)
+    events = (STATE_CHANGED,)
+
+    hash_size = parameter(4096, "How many values the first half of a dialog's id has; a power of two.")
+    rr_param = parameter("did", "Name of the parameter in Record-Route by which dialogs are found again.")
+    default_timeout = parameter(43200, "Seconds that a dialog may last from its answer on, unless a script says else.")
+    options_ping_interval = parameter(30, "Seconds between two OPTIONS that ask an end whether it is alive.")
+    reinvite_ping_interval = parameter(300, "Seconds between two re-INVITEs that ask an end whether it is alive.")
+    delete_delay = parameter(0, "Seconds that a dialog which has ended is kept, for late requests.")
+    dlg_extra_hdrs = parameter("", "Header fields, each with its line end, for the requests that are sent here.")
+    dlg_match_mode = parameter(1, "How requests find their dialog: 0 by Route, 1 by Route or tags, 2 by tags.")
+    profiles_with_value = parameter("", "Names of profiles with values, `;` between them.")
+    profiles_no_value = parameter("", "Names of profiles without values, `;` between them.")
+
+    active_dialogs = statistic("active_dialogs", "Calls that have been answered and go on.", resettable=False)
+    early_dialogs = statistic("early_dialogs", "Calls that ring.", resettable=False)
+    processed_dialogs = statistic("processed_dialogs", "Dialogs that there have been.")
+    expired_dialogs = statistic("expired_dialogs", "Dialogs that ended because their time was over.")
+    failed_dialogs = statistic("failed_dialogs", "Dialogs that never were answered.")
+    create_sent = statistic("create_sent", "Of clusters, which are not here.")
+    update_sent = statistic("update_sent", "Of clusters, which are not here.")
+    delete_sent = statistic("delete_sent", "Of clusters, which are not here.")
+    create_recv = statistic("create_recv", "Of clusters, which are not here.")
+    update_recv = statistic("update_recv", "Of clusters, which are not here.")
+    delete_recv = statistic("delete_recv", "Of clusters, which are not here.")
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.calls = Calls(
+            services,
+            Counters(
+                self.active_dialogs,
+                self.early_dialogs,
+                self.processed_dialogs,
+                self.expired_dialogs,
+                self.failed_dialogs,
+            ),
+        )
+        self.requests = DialogRequests(services, self.calls)
+
+    def init(self) -> None:
+        if self.hash_size < 1 or self.hash_size & (self.hash_size - 1):
+            raise ConfigurationError(f"dialog: hash_size is {self.hash_size}, expected a power of two")
+        if self.dlg_match_mode not in set(MatchMode):
+            raise ConfigurationError(f"dialog: dlg_match_mode is {self.dlg_match_mode}, expected 0, 1 or 2")
+        if self.db_mode:
+            raise ConfigurationError(f"dialog: db_mode is {self.db_mode}, only 0 is available")
+        for name in ("dialog_replication_cluster", "profile_replication_cluster", "cachedb_url"):
+            if getattr(self, name):
+                raise ConfigurationError(f"dialog: {name} is set, it is not available yet")
+        for name in ("default_timeout", "options_ping_interval", "reinvite_ping_interval"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"dialog: {name} is {getattr(self, name)}, expected at least 1")
+        try:
+            profiles = Profiles(self.profiles_no_value, self.profiles_with_value)
+        except ValueError as error:
+            raise ConfigurationError(f"dialog: a profile: {error}") from error
+        for shared in profiles.shared:
+            log.warning("profile '%s' is not shared with others here", shared)
+        self.calls.profiles = profiles
+        self.calls.table = DialogTable(self.hash_size, self.calls.table.first_number)
+        self.calls.default_lifetime = self.default_timeout
+        self.calls.delete_delay = max(0, self.delete_delay)
+        extra = self.dlg_extra_hdrs.strip()
+        self.requests.extra_headers = f"{extra}\r\n" if extra else ""
+
+    async def start(self) -> None:
+        self.services.tasks.spawn(self.calls.deadlines.run(), "the times of dialogs")

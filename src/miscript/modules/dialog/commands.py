@@ -1,0 +1,221 @@
+"""MI commands of module dialog.
+
+Source: OpenSIPS manual, module dialog, "Exported MI Functions"; observed answers of OpenSIPS 4.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ...errors import MIError
+from ...exports import mi_command
+from ...sip.dialog_profiles import Profile
+from ...sip.dialogs import Dialog, DialogState
+from .calls import Calls
+from .requests import DialogRequests, Sequential
+from .shown import shown
+
+if TYPE_CHECKING:
+    from ...exports import Module as Base
+else:
+    Base = object
+
+OK: Final = "OK"
+BY_MI: Final = "MI Termination"
+"""`$DLG_end_reason` of a dialog that MI has ended."""
+
+MAX_ITEMS: Final = 1024
+"""Values, and memberships in profiles, that one dialog may have."""
+
+_SELECTIONS: Final = ("", "callid", "callid from_tag", "index counter")
+
+
+class DialogCommands(Base):
+    """Commands of the Management Interface."""
+
+    calls: Calls
+    requests: DialogRequests
+
+    # -- lists ----------------------------------------------------------------------------------------------------
+
+    @mi_command("list", *_SELECTIONS, aliases=["dlg_list"], named_only=True, read_only=True)
+    def mi_list(
+        self, callid: str | None = None, from_tag: str | None = None, index: int = 0, counter: int = 0
+    ) -> dict[str, object]:
+        """tells all dialogs, the one of a Call-ID (and From tag), or `counter` of them from number `index` on"""
+        return self._listed(callid, from_tag, index, counter, context=False)
+
+    @mi_command("list_ctx", *_SELECTIONS, aliases=["dlg_list_ctx"], named_only=True, read_only=True)
+    def mi_list_ctx(
+        self, callid: str | None = None, from_tag: str | None = None, index: int = 0, counter: int = 0
+    ) -> dict[str, object]:
+        """tells what dlg_list does, with the values and profiles of each dialog"""
+        return self._listed(callid, from_tag, index, counter, context=True)
+
+    def _listed(
+        self, call_id: str | None, from_tag: str | None, index: int, counter: int, *, context: bool
+    ) -> dict[str, object]:
+        table = self.calls.table
+        if call_id is not None:
+            dialog = table.with_call_id(call_id, from_tag)
+            if dialog is None:
+                raise MIError(404, "No such dialog")
+            return {"Dialog": shown(dialog, context=context)}
+        if index < 0 or counter < 0:
+            raise MIError(400, "Bad index or counter")
+        if not counter:
+            return {"Dialogs": [shown(dialog, context=context) for dialog in table]}
+        chosen = list(table)[index : index + counter]
+        return {"count": len(table), "Dialogs": [shown(dialog, context=context) for dialog in chosen]}
+
+    # -- ending and sending -----------------------------------------------------------------------------------------
+
+    @mi_command("end_dlg", "dialog_id", "dialog_id extra_hdrs", aliases=["dlg_end_dlg"])
+    def mi_end_dlg(self, dialog_id: str, extra_hdrs: str = "") -> str:
+        """ends a dialog, found by its id or Call-ID: BYEs go both ways, a CANCEL when it has no answer yet"""
+        dialog = self.calls.table.named(dialog_id)
+        if dialog is None or dialog.state is DialogState.DELETED:
+            raise MIError(404, "Requested Dialog not found")
+        self._end(dialog, extra_hdrs)
+        return OK
+
+    def _end(self, dialog: Dialog, extra_hdrs: str = "") -> None:
+        if not self.requests.terminate(dialog, BY_MI, extra_hdrs):
+            raise MIError(500, "Internal Error", "a dialog without answer can only be ended by its own parties here")
+
+    @mi_command(
+        "send_sequential",
+        "callid",
+        "callid mode",
+        "callid method",
+        "callid body",
+        "callid mode method",
+        "callid mode body",
+        "callid method body",
+        "callid method body mode",
+        "callid method body mode headers",
+        aliases=["dlg_send_sequential"],
+        named_only=True,
+    )
+    async def mi_send_sequential(
+        self, callid: str, mode: str = "caller", method: str = "INVITE", body: str = "none", headers: str = ""
+    ) -> dict[str, object]:
+        """sends a request in a dialog to its `caller` or `callee` (mode) and waits for the final reply
+
+        `body` is none, inbound or outbound (what the other end has told of its media), or custom:TYPE:TEXT.
+        """
+        dialog = self.calls.table.named(callid)
+        if dialog is None or not dialog.is_confirmed:
+            raise MIError(404, "Dialog Not Found")
+        if mode not in ("caller", "callee"):
+            raise MIError(400, "Invalid mode")
+        try:
+            request = Sequential.of(dialog, method, mode == "caller", body, headers)
+        except ValueError as error:
+            raise MIError(400, "Invalid parameters", str(error)) from error
+        reply = await self.requests.send(dialog, request)
+        return {"Code": reply.status, "Reason": reply.reason}
+
+    # -- values -----------------------------------------------------------------------------------------------------
+
+    @mi_command("push_var", "dlg_val_name dlg_val_value DID", aliases=["dlg_push_var"])
+    def mi_push_var(self, dlg_val_name: str, dlg_val_value: str, DID: list[str]) -> str:  # noqa: N803  # its MI name
+        """sets a value of dialogs, each found by its id or Call-ID; those that are not there are left out"""
+        for text in DID:
+            dialog = self.calls.table.named(text)
+            if dialog is not None and (dlg_val_name in dialog.values or len(dialog.values) < MAX_ITEMS):
+                dialog.values[dlg_val_name] = dlg_val_value
+        return OK
+
+    # -- profiles ---------------------------------------------------------------------------------------------------
+
+    def _profile(self, name: str) -> Profile:
+        found = self.calls.profiles.get(name)
+        if found is None:
+            raise MIError(404, "Profile not found")
+        return found
+
+    @mi_command("list_all_profiles", read_only=True)
+    def mi_list_all_profiles(self) -> dict[str, object]:
+        """tells all profiles, and whether they have values"""
+        return {
+            "Profiles": [{"name": p.name, "has value": p.has_value} for p in self.calls.profiles.values()],
+        }
+
+    @mi_command("profile_get_size", "profile", "profile value", read_only=True)
+    def mi_profile_get_size(self, profile: str, value: str | None = None) -> dict[str, object]:
+        """tells how many dialogs are in a profile, with one value or all"""
+        size = self._profile(profile).size(value)
+        told = {"name": profile, "value": value, "count": size, "shared": "no", "replicated": "no"}
+        return {"Profile": told}
+
+    @mi_command("profile_get_values", "profile", read_only=True)
+    def mi_profile_get_values(self, profile: str) -> list[dict[str, object]]:
+        """tells the values of a profile, and how many dialogs have each"""
+        found = self._profile(profile)
+        if not found.has_value:
+            return [{"value": None, "count": found.size()}]
+        return [{"value": value, "count": count} for value, count in found.counts.items()]
+
+    @mi_command("profile_list_dlgs", "profile", "profile value", read_only=True)
+    def mi_profile_list_dlgs(self, profile: str, value: str | None = None) -> dict[str, object]:
+        """tells the dialogs in a profile, with one value or all"""
+        return {"Dialogs": [shown(dialog) for dialog in self._profile(profile).dialogs(value)]}
+
+    @mi_command("profile_end_dlgs", "profile", "profile value")
+    def mi_profile_end_dlgs(self, profile: str, value: str | None = None) -> str:
+        """ends the dialogs in a profile, with one value or all"""
+        for dialog in self._profile(profile).dialogs(value):
+            self._end(dialog)
+        return OK
+
+    @mi_command(
+        "set_profile",
+        "dlg_id profile",
+        "dlg_id profile value",
+        "dlg_id profile value clear_values",
+        aliases=["dlg_set_profile"],
+    )
+    def mi_set_profile(self, dlg_id: str, profile: str, value: str | None = None, clear_values: int = 0) -> str:
+        """puts a dialog, found by its id or Call-ID, into a profile; with clear_values in place of all its values"""
+        dialog, found = self._member(dlg_id, profile, value)
+        if clear_values:
+            found.remove_all(dialog)
+        if len(dialog.profiles) >= MAX_ITEMS:
+            raise MIError(400, "Too many profiles")
+        found.add(dialog, value or "")
+        return OK
+
+    @mi_command("unset_profile", "dlg_id profile", "dlg_id profile value", aliases=["dlg_unset_profile"])
+    def mi_unset_profile(self, dlg_id: str, profile: str, value: str | None = None) -> str:
+        """takes a dialog, found by its id or Call-ID, out of a profile"""
+        dialog, found = self._member(dlg_id, profile, value)
+        if not found.remove(dialog, value or ""):
+            raise MIError(404, "Dialog not in profile")
+        return OK
+
+    def _member(self, dlg_id: str, profile: str, value: str | None) -> tuple[Dialog, Profile]:
+        dialog = self.calls.table.named(dlg_id)
+        if dialog is None or dialog.state is DialogState.DELETED:
+            raise MIError(404, "Requested Dialog not found")
+        found = self._profile(profile)
+        if found.has_value and value is None:
+            raise MIError(400, "Profile needs a value")
+        return dialog, found
+
+    # -- databases and clusters ---------------------------------------------------------------------------------------
+
+    @mi_command("db_sync", aliases=["dlg_db_sync"])
+    def mi_db_sync(self) -> str:
+        """reads dialogs from the database; there is none"""
+        raise MIError(400, "Cannot sync in no-db mode")
+
+    @mi_command("restore_db", aliases=["dlg_restore_db"])
+    def mi_restore_db(self) -> str:
+        """writes all dialogs to the database again; there is none"""
+        raise MIError(400, "Cannot restore db in no-db mode!")
+
+    @mi_command("cluster_sync", "", "sharing_tag", aliases=["dlg_cluster_sync"])
+    def mi_cluster_sync(self, sharing_tag: str | None = None) -> str:
+        """asks another host of the cluster for its dialogs; there is no cluster"""
+        raise MIError(400, "Dialog replication disabled")
