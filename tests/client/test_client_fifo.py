@@ -12,8 +12,7 @@ import time
 
 import pytest
 
-from miscript.client import AnswerTimeout, ConnectError, MIError, ProtocolError, connect
-from miscript.client import fifo as client_fifo
+from miscript.client import AnswerTimeout, ConnectError, MIError, ProtocolError, fifo_files
 
 REQUEST = re.compile(rb":([^:]*):(\{.*?\})\n", re.DOTALL)
 
@@ -85,7 +84,7 @@ def serving(folder, script=answer, kind=Server, **options):
         server.end()
 
 
-async def test_calls_are_answered_and_no_reply_fifo_is_left(tmp_path):
+async def test_calls_are_answered_and_no_reply_fifo_is_left(connect, tmp_path):
     with serving(tmp_path) as server:
         async with connect(server.url) as node:
             for word in ("a", "b", "c"):
@@ -94,7 +93,7 @@ async def test_calls_are_answered_and_no_reply_fifo_is_left(tmp_path):
         assert not list(tmp_path.glob("miscript_*"))
 
 
-async def test_a_hundred_calls_at_a_time_get_their_own_answers(tmp_path):
+async def test_a_hundred_calls_at_a_time_get_their_own_answers(connect, tmp_path):
     def shuffled(path, request):
         threading.Timer(0.02 * (request["id"] % 3), answer, (path, request)).start()
 
@@ -104,19 +103,19 @@ async def test_a_hundred_calls_at_a_time_get_their_own_answers(tmp_path):
             assert await asyncio.gather(*map(node.call, words)) == words
 
 
-async def test_an_answer_of_megabytes_in_many_pieces_arrives_whole(tmp_path):
+async def test_an_answer_of_megabytes_in_many_pieces_arrives_whole(connect, tmp_path):
     with serving(tmp_path, lambda path, request: answer(path, request, "x" * 3_000_000)) as server:
         async with connect(server.url) as node:
             assert await node.call("big") == "x" * 3_000_000
 
 
-async def test_a_request_larger_than_the_pipe_arrives_whole(tmp_path):
+async def test_a_request_larger_than_the_pipe_arrives_whole(connect, tmp_path):
     with serving(tmp_path, lambda path, request: answer(path, request, len(request["params"][0]))) as server:
         async with connect(server.url) as node:
             assert await node.call("big", ["x" * 500_000]) == 500_000
 
 
-async def test_an_answer_above_the_limit_is_a_protocol_error(tmp_path):
+async def test_an_answer_above_the_limit_is_a_protocol_error(connect, tmp_path):
     with serving(tmp_path, lambda path, request: write_to_the_end(path, b"x" * 500_000)) as server:
         async with connect(server.url, max_answer=100_000) as node:
             with pytest.raises(ProtocolError, match="larger than 100000 bytes"):
@@ -128,7 +127,7 @@ def write_to_the_end(path, data):
         write(path, data)
 
 
-async def test_a_server_that_opens_the_reply_without_a_word_and_comes_again_is_waited_for(tmp_path):
+async def test_a_server_that_opens_the_reply_without_a_word_and_comes_again_is_waited_for(connect, tmp_path):
     def hesitating(path, request):
         os.close(os.open(path, os.O_WRONLY))
         time.sleep(0.05)
@@ -139,7 +138,7 @@ async def test_a_server_that_opens_the_reply_without_a_word_and_comes_again_is_w
             assert await node.call("a") == "a"
 
 
-async def test_a_notification_asks_for_no_reply(tmp_path):
+async def test_a_notification_asks_for_no_reply(connect, tmp_path):
     came = threading.Event()
 
     def note(path, request):
@@ -154,14 +153,14 @@ async def test_a_notification_asks_for_no_reply(tmp_path):
         assert not list(tmp_path.glob("miscript_*"))
 
 
-async def test_no_batch_is_ever_sent_because_it_kills_opensips(tmp_path):
+async def test_no_batch_is_ever_sent_because_it_kills_opensips(connect, tmp_path):
     with serving(tmp_path) as server:
         async with connect(server.url) as node:
             assert await node.batch([("a", None), ("b", None)]) == ["a", "b"]
         assert sorted(request["method"] for request in server.requests) == ["a", "b"]
 
 
-async def test_an_answer_that_comes_too_late_never_meets_the_next_call(tmp_path):
+async def test_an_answer_that_comes_too_late_never_meets_the_next_call(connect, tmp_path):
     def slow(path, request):
         if request["method"] == "slow":
             threading.Timer(0.15, late, (path, request)).start()
@@ -183,14 +182,14 @@ async def test_an_answer_that_comes_too_late_never_meets_the_next_call(tmp_path)
                 await asyncio.sleep(0.05)
 
 
-async def test_a_forged_answer_without_the_id_of_the_request_does_not_count(tmp_path):
+async def test_a_forged_answer_without_the_id_of_the_request_does_not_count(connect, tmp_path):
     with serving(tmp_path, lambda path, request: answer(path, request | {"id": 4711})) as server:
         async with connect(server.url) as node:
             with pytest.raises(ProtocolError, match="has the id 4711"):
                 await node.call("a")
 
 
-async def test_errors_of_the_node_are_mi_errors(tmp_path):
+async def test_errors_of_the_node_are_mi_errors(connect, tmp_path):
     def refuse(path, request):
         write(path, b'{"error":{"code":-32601,"message":"Method not found"},"id":%d}' % request["id"])
 
@@ -202,18 +201,18 @@ async def test_errors_of_the_node_are_mi_errors(tmp_path):
                 await node.call("b")
 
 
-async def test_only_we_can_read_and_only_a_server_of_another_user_may_have_others_write(tmp_path, monkeypatch):
+async def test_only_we_can_read_and_only_a_server_of_another_user_may_have_others_write(connect, tmp_path, monkeypatch):
     with serving(tmp_path) as server:
         async with connect(server.url) as node:
             await node.call("a")
         assert server.modes == [0o600]
-        monkeypatch.setattr(client_fifo.os, "geteuid", lambda: os.getuid() + 1)
+        monkeypatch.setattr(fifo_files.os, "geteuid", lambda: os.getuid() + 1)
         async with connect(server.url) as node:
             await node.call("a")
         assert server.modes[1] == 0o622
 
 
-async def test_names_of_reply_fifos_cannot_be_guessed_and_are_allowed_by_opensips(tmp_path):
+async def test_names_of_reply_fifos_cannot_be_guessed_and_are_allowed_by_opensips(connect, tmp_path):
     names = []
     with serving(
         tmp_path, lambda path, request: (names.append(os.path.basename(path)), answer(path, request))
@@ -225,7 +224,7 @@ async def test_names_of_reply_fifos_cannot_be_guessed_and_are_allowed_by_opensip
     assert all(re.fullmatch(r"miscript_[0-9a-f]{24}", name) for name in names)
 
 
-async def test_a_reply_fifo_that_someone_replaced_is_not_read(tmp_path):
+async def test_a_reply_fifo_that_someone_replaced_is_not_read(connect, tmp_path):
     with serving(tmp_path) as server:
         async with connect(server.url, retries=0) as node:
             await node.call("a")
@@ -239,7 +238,7 @@ async def test_a_reply_fifo_that_someone_replaced_is_not_read(tmp_path):
         assert [request["method"] for request in server.requests] == ["a", "c"]
 
 
-async def test_a_fifo_without_a_server_a_file_and_a_missing_folder_are_told_apart(tmp_path):
+async def test_a_fifo_without_a_server_a_file_and_a_missing_folder_are_told_apart(connect, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "file").touch()
     for name, words in (("fifo", "no server reads it"), ("file", "is no FIFO"), ("none", "No such file")):
@@ -249,7 +248,7 @@ async def test_a_fifo_without_a_server_a_file_and_a_missing_folder_are_told_apar
     assert (tmp_path / "file").stat().st_size == 0
 
 
-async def test_a_missing_reply_folder_is_a_connect_error(tmp_path):
+async def test_a_missing_reply_folder_is_a_connect_error(connect, tmp_path):
     with serving(tmp_path) as server:
         async with connect(f"fifo:{server.path}?reply_dir={tmp_path}/none/", retries=0) as node:
             with pytest.raises(ConnectError, match="No such file"):
@@ -257,7 +256,7 @@ async def test_a_missing_reply_folder_is_a_connect_error(tmp_path):
         assert not server.requests
 
 
-async def test_kamailio_gets_the_name_of_the_reply_as_a_member(tmp_path):
+async def test_kamailio_gets_the_name_of_the_reply_as_a_member(connect, tmp_path):
     with serving(tmp_path, kind=Kamailio, form=re.compile(rb"(\{.*?\})\n")) as server:
         async with connect(server.url + "&server=kamailio") as node:
             assert await node.call("core.version") == "core.version"

@@ -8,8 +8,7 @@ import subprocess
 
 import pytest
 
-from miscript.client import AnswerTimeout, ConnectError, MIError, ProtocolError, connect
-from miscript.client import http as client_http
+from miscript.client import AnswerTimeout, ConnectError, MIError, ProtocolError, http_answer
 
 
 class Server:
@@ -55,7 +54,7 @@ async def plain(server, request, writer):
     writer.write(ok(request, request.get("params", request["method"])))
 
 
-async def test_calls_one_after_the_other_share_a_connection():
+async def test_calls_one_after_the_other_share_a_connection(connect):
     async with serving(plain) as server, connect(server.url) as node:
         assert await node.call("a") == "a"
         assert await node.call("b", ["x"]) == ["x"]
@@ -66,7 +65,7 @@ async def test_calls_one_after_the_other_share_a_connection():
     assert "Content-Type: application/json\r\n" in server.heads[0]
 
 
-async def test_calls_side_by_side_get_their_own_answers_on_a_bounded_number_of_connections():
+async def test_calls_side_by_side_get_their_own_answers_on_a_bounded_number_of_connections(connect):
     gate = asyncio.Event()
 
     async def later(server, request, writer):
@@ -82,7 +81,7 @@ async def test_calls_side_by_side_get_their_own_answers_on_a_bounded_number_of_c
         assert server.connections == 3
 
 
-async def test_an_answer_may_come_in_pieces_in_chunks_or_end_with_the_connection():
+async def test_an_answer_may_come_in_pieces_in_chunks_or_end_with_the_connection(connect):
     async def pieces(server, request, writer):
         body = json.dumps({"result": "x" * 300_000, "id": request["id"]}).encode()
         match request["method"]:
@@ -108,7 +107,7 @@ async def test_an_answer_may_come_in_pieces_in_chunks_or_end_with_the_connection
         assert server.connections == 2
 
 
-async def test_an_answer_with_another_status_counts_when_it_is_json():
+async def test_an_answer_with_another_status_counts_when_it_is_json(connect):
     async def kamailio(server, request, writer):
         body = b'{"jsonrpc":"2.0","error":{"code":500,"message":"Method Not Found"},"id":%d}' % request["id"]
         writer.write(b"HTTP/1.1 500 Method Not Found\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -130,7 +129,7 @@ async def test_an_answer_with_another_status_counts_when_it_is_json():
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b" " * 5000, "larger than 4096 bytes"),
     ],
 )
-async def test_what_is_no_answer_is_a_protocol_error_and_the_command_is_never_repeated(answer, words):
+async def test_what_is_no_answer_is_a_protocol_error_and_the_command_is_never_repeated(connect, answer, words):
     async def broken(server, request, writer):
         writer.write(answer)
         await writer.drain()
@@ -143,7 +142,7 @@ async def test_what_is_no_answer_is_a_protocol_error_and_the_command_is_never_re
         assert len(server.requests) == 1
 
 
-async def test_a_notification_is_done_with_the_head_of_the_answer_though_the_body_never_ends():
+async def test_a_notification_is_done_with_the_head_of_the_answer_though_the_body_never_ends(connect):
     async def opensips(server, request, writer):
         if "id" in request:
             await plain(server, request, writer)
@@ -158,7 +157,7 @@ async def test_a_notification_is_done_with_the_head_of_the_answer_though_the_bod
         assert [request.get("id") is None for request in server.requests] == [True, False]
 
 
-async def test_a_deadline_after_sending_is_no_invitation_to_try_again():
+async def test_a_deadline_after_sending_is_no_invitation_to_try_again(connect):
     async def silent(server, request, writer):
         pass
 
@@ -168,7 +167,7 @@ async def test_a_deadline_after_sending_is_no_invitation_to_try_again():
         assert len(server.requests) == 1
 
 
-async def test_an_answer_that_comes_too_late_never_meets_the_next_call():
+async def test_an_answer_that_comes_too_late_never_meets_the_next_call(connect):
     async def slow(server, request, writer):
         if request["method"] == "slow":
             await asyncio.sleep(0.2)
@@ -182,7 +181,7 @@ async def test_an_answer_that_comes_too_late_never_meets_the_next_call():
             await asyncio.sleep(0.1)
 
 
-async def test_who_cannot_be_reached_was_not_sent_anything_and_is_tried_again():
+async def test_who_cannot_be_reached_was_not_sent_anything_and_is_tried_again(connect):
     async with serving(plain) as server:
         url = server.url
     async with connect(url, retries=1) as node:
@@ -199,7 +198,7 @@ async def test_who_cannot_be_reached_was_not_sent_anything_and_is_tried_again():
         (await back).close()
 
 
-async def test_a_connection_that_the_server_closed_is_not_used_again():
+async def test_a_connection_that_the_server_closed_is_not_used_again(connect):
     async with serving(plain) as server, connect(server.url) as node:
         assert await node.call("a") == "a"
 
@@ -214,15 +213,15 @@ async def test_a_connection_that_the_server_closed_is_not_used_again():
         assert server.connections == 2
 
 
-async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch):
+async def test_a_connection_that_was_idle_for_long_is_not_used_again(connect, monkeypatch):
     async with serving(plain) as server, connect(server.url) as node:
         await node.call("a")
-        monkeypatch.setattr(client_http, "IDLE_SECONDS", 0.0)
+        monkeypatch.setattr(http_answer, "IDLE_SECONDS", 0.0)
         await node.call("b")
         assert server.connections == 2
 
 
-async def test_words_of_a_server_that_nobody_asked_for_close_the_connection():
+async def test_words_of_a_server_that_nobody_asked_for_close_the_connection(connect):
     async def twice(server, request, writer):
         writer.write(ok(request))
         await asyncio.sleep(0.02)
@@ -235,7 +234,7 @@ async def test_words_of_a_server_that_nobody_asked_for_close_the_connection():
         assert server.connections == 2
 
 
-async def test_tokens_and_passwords_go_into_the_authorization():
+async def test_tokens_and_passwords_go_into_the_authorization(connect):
     async with serving(plain) as server:
         async with connect(server.url, token="s3cret") as node:
             await node.call("a")
@@ -245,14 +244,14 @@ async def test_tokens_and_passwords_go_into_the_authorization():
     assert "Authorization: Basic bWU6cHc=\r\n" in server.heads[1]
 
 
-async def test_a_token_cannot_add_headers():
+async def test_a_token_cannot_add_headers(connect):
     async with serving(plain) as server, connect(server.url, token="a\r\nX: y") as node:
         with pytest.raises(ValueError, match="cannot"):
             await node.call("a")
     assert not server.requests
 
 
-async def test_batches_go_in_one_message_where_the_server_takes_them():
+async def test_batches_go_in_one_message_where_the_server_takes_them(connect):
     async def batches(server, request, writer):
         if isinstance(request, dict):
             await plain(server, request, writer)
@@ -267,7 +266,7 @@ async def test_batches_go_in_one_message_where_the_server_takes_them():
         assert len(server.requests) == 1
 
 
-async def test_batches_become_calls_where_the_server_takes_none():
+async def test_batches_become_calls_where_the_server_takes_none(connect):
     async def opensips(server, request, writer):
         if isinstance(request, dict):
             body = b'{"error":{"code":404,"message":"no"},"id":%d}' % request["id"]
@@ -284,7 +283,7 @@ async def test_batches_become_calls_where_the_server_takes_none():
         assert isinstance(second, MIError)
 
 
-async def test_a_closed_client_says_so():
+async def test_a_closed_client_says_so(connect):
     async with serving(plain) as server:
         node = connect(server.url, retries=0)
         await node.call("a")
@@ -306,7 +305,7 @@ def certificate(tmp_path_factory):
     return cert, key
 
 
-async def test_certificates_are_verified_unless_a_context_says_otherwise(certificate):
+async def test_certificates_are_verified_unless_a_context_says_otherwise(connect, certificate):
     cert, key = certificate
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, key)

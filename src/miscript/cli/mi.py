@@ -115,7 +115,7 @@ def command(
 def _client(at: str | None, timeout: float | None, *, insecure: bool, retries: int | None = None) -> BlockingClient:
     """A client of the node that was asked for."""
     from ..client.blocking import BlockingClient
-    from ..client.client import DEADLINE, RETRIES
+    from ..client.exchange import DEADLINE, RETRIES
     from .mi_nodes import NodeError, find_node
 
     try:

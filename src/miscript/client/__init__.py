@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from ..errors import AnswerTimeout, ClientError, ConnectError, MIError, ProtocolError
-from .blocking import BlockingClient
-from .client import Client
+
+if TYPE_CHECKING:
+    from .blocking import BlockingClient as BlockingClient
+    from .client import Client as Client
 
 __all__ = [
     "AnswerTimeout",
@@ -24,12 +27,25 @@ __all__ = [
     "connect_blocking",
 ]
 
+_LATER = {"BlockingClient": ".blocking", "Client": ".client"}
+"""Imported when they are asked for: who has no event loop need not wait for asyncio."""
+
 
 def connect(url: str, **options: Any) -> Client:
     """A client of the node at `url`; nothing is opened before the first call.  `options` are those of `Client`."""
+    from .client import Client
+
     return Client(url, **options)
 
 
 def connect_blocking(url: str, **options: Any) -> BlockingClient:
     """The same with methods that wait."""
+    from .blocking import BlockingClient
+
     return BlockingClient(url, **options)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(importlib.import_module(_LATER[name], __name__), name)

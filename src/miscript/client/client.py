@@ -15,16 +15,13 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any, Final, assert_never
 
-from ..errors import AnswerTimeout, ConnectError, MIError
+from ..errors import ConnectError, MIError
 from .address import FifoAddress, HttpAddress, NodeAddress, UdpAddress, UnixAddress, parse_url
+from .exchange import DEADLINE, FIRST_PAUSE, MAX_ANSWER, RETRIES, Exchange
 from .messages import Ids, Params, dumps, message, outcomes, request, result
-from .pool import Channel, Exchange, Pool
+from .pool import Channel, Pool
 
-DEADLINE: Final = 10.0
 CONNECTIONS: Final = 8
-RETRIES: Final = 2
-FIRST_PAUSE: Final = 0.05
-MAX_ANSWER: Final = 1 << 28
 
 
 class Client:
@@ -117,9 +114,7 @@ class Client:
             async with asyncio.timeout(seconds):
                 return await self._try(exchange)
         except TimeoutError:
-            if exchange.sent:
-                raise AnswerTimeout(f"{self.address}: no answer within {seconds:g} seconds") from None
-            raise ConnectError(f"{self.address}: no connection within {seconds:g} seconds") from None
+            raise exchange.late(str(self.address), seconds) from None
 
     async def _try(self, exchange: Exchange) -> bytes:
         """Ask, and ask again while nothing was sent."""

@@ -7,25 +7,11 @@ without an id; after a failure a channel is thrown away, and with it an answer t
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Protocol
 
-from ..errors import ConnectError, ProtocolError
-
-
-@dataclass(slots=True)
-class Exchange:
-    """A message on its way.
-
-    `wants_answer` is false for notifications.  `sent` is set when the first byte may have left: before that, trying
-    again is safe.
-    """
-
-    message: bytes
-    wants_answer: bool = True
-    sent: bool = False
+from ..errors import ConnectError
+from .exchange import Exchange, reason
 
 
 class Channel(Protocol):
@@ -66,7 +52,7 @@ class Pool:
                 answer = await channel.ask(exchange)
             except OSError as error:
                 channel.close()
-                raise self._failure(exchange, error) from None
+                raise exchange.failure(self._where, error) from None
             except BaseException:
                 channel.close()
                 raise
@@ -89,20 +75,8 @@ class Pool:
         except OSError as error:
             raise ConnectError(f"{self._where}: {reason(error)}") from None
 
-    def _failure(self, exchange: Exchange, error: OSError) -> Exception:
-        if not exchange.sent:
-            return ConnectError(f"{self._where}: {reason(error)}")
-        return ProtocolError(f"{self._where}: no answer, the command may have been run: {reason(error)}")
-
     def close(self) -> None:
         """Close the idle channels now and the busy ones when they are done."""
         self._closed = True
         while self._idle:
             self._idle.pop().close()
-
-
-def reason(error: OSError) -> str:
-    """An error of the system in words."""
-    if isinstance(error, ConnectionError) and error.errno:  # the event loops have longer words for these
-        return os.strerror(error.errno)
-    return error.strerror or str(error) or type(error).__name__
