@@ -63,8 +63,10 @@ class AvpAccess:
     def get(self, run: Run) -> Value:
         values = self.all(run)
         match self.index:
-            case None | "append":
+            case None:
                 return values[-1] if values else None
+            case "append":
+                return None
             case "*":
                 return avp_text(values)
             case int(index):

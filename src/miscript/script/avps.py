@@ -39,18 +39,21 @@ def avp_assign(
     operator: str,
     value: Value,
 ) -> bool:
-    """Everything that `$avp(x) = …` can mean, with its index; False when there is no value of that index."""
+    """Everything that `$avp(x) = …` can mean, with its index; False when there is no value of that index.
+
+    `$(avp(x)[i]) := v` deletes all values first, and so finds none at `i`.
+    """
     values = avps.get(name)
     if operator == ":=" or index == "*":
-        if value is None:
+        if value is None or isinstance(index, int):
             avps.pop(name, None)
         else:
             avps[name] = [value]
-        return True
+        return value is None or not isinstance(index, int)
     if isinstance(index, int):
         position = -1 - index
         if not values or not -len(values) <= position < len(values):
-            return False
+            return value is None
         if value is None:
             del values[position]
         else:

@@ -307,13 +307,21 @@ class ExpressionCompiler(VariableCompiler):
         access = self.binding.access(node.target)
         value = self.assigned_value(node)
         setter = self.pool.put("set", access.set)
+        t = self.temporary()
         return self.expression(
-            "run.called(1 if (T := VALUE) is not FAILED and SET(run, stored(T), OPERATOR) else -1) > 0",
-            T=self.temporary(),
+            "run.called(1 if (T := VALUE) is not FAILED and SET(run, KEPT, OPERATOR) else -1) > 0",
+            T=t,
             VALUE=value,
             SET=setter,
+            KEPT=self.kept(node, self.name(t)),
             OPERATOR=self.constant(":=" if node.operator == ":=" else "="),
         )
+
+    def kept(self, node: n.Assignment, value: ast.expr) -> ast.expr:
+        """`value` as its variable keeps it; `$json(x) := $var(n)` reads the text that the number of a variable has."""
+        if node.operator == ":=" and isinstance(node.value, n.Variable) and node.target.name.startswith("json"):
+            return self.expression("with_text(VALUE)", VALUE=value)
+        return value if self.is_plain(node.value) else self.expression("stored(VALUE)", VALUE=value)
 
     def assigned_value(self, node: n.Assignment) -> ast.expr:
         """What is assigned, for `x += e` the sum."""

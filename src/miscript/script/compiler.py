@@ -232,14 +232,11 @@ class RouteCompiler(CallCompiler):
     def _store(self, node: n.Assignment, value: ast.expr) -> list[ast.stmt]:
         target, operator = node.target, ":=" if node.operator == ":=" else "="
         inner = target.inner.constant if target.inner is not None else None
-        if not self.is_plain(node.value):
-            value = self.expression("stored(VALUE)", VALUE=value)
+        value = self.kept(node, value)
         if target.name == "var" and inner is not None:
             return self.statements("v[SLOT] = VALUE\nrun.rc = 1", SLOT=self.binding.slot(inner), VALUE=value)
         if target.name == "avp" and inner is not None and target.index is None:
             return self._store_avp(inner, operator, value, may_be_null=not _never_null(node.value))
-        if operator == ":=" and isinstance(node.value, n.Variable):
-            value = self.expression("with_text(VALUE)", VALUE=value)
         setter = self.pool.put("set", self.binding.access(target).set)
         return self.statements(
             "run.rc = 1 if SET(run, VALUE, OPERATOR) else -1", SET=setter, VALUE=value, OPERATOR=self.constant(operator)

@@ -161,6 +161,9 @@ class JsonAccess:
         root = documents_of(run)
         if operator != ":=" or value is None:
             return delete(root, steps) if value is None else store(root, steps, from_value(value))
+        if value.__class__ is int:
+            log.error("':=' takes a text with JSON, found a number; '=' stores numbers")
+            return False
         document = loads(value) if value is self._seen else self._parsed(value)
         if document is None:
             delete(root, steps)
@@ -170,10 +173,7 @@ class JsonAccess:
     def _parsed(self, value: int | str) -> Json:
         """The document in `value`; None when there is none.  A JSON null alone cannot be assigned."""
         if isinstance(value, int):
-            if isinstance(value, NumberWithText):
-                return from_value(value)
-            log.error("':=' takes a text with JSON, found a number; '=' stores numbers")
-            return None
+            return from_value(value)
         try:
             document, exact = parse(value)
         except BadJson as error:

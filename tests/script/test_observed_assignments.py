@@ -1,0 +1,49 @@
+"""Corners of assignments to lists and JSON, each as a real OpenSIPS 4.1 prints it."""
+
+import pytest
+
+from miscript.testing import run_script
+
+SET = (
+    r'$avp(l) := 1; $avp(l) = "two"; $avp(l) = 3; $var(i) = 7; $var(s) = "abc"; '
+    r"""$json(j) := '{"a":1,"s":"t","l":[1,2],"big":9999999999}'; """
+)
+
+
+def printed(body):
+    """What the startup route `body` prints; it may not break."""
+    declarations = 'loadmodule "json.so"\nroute[five] { return(5); }'
+    ran = run_script(f"{declarations}\nstartup_route {{\n{SET}{body}\n}}")
+    assert (ran.host.runner.broken, ran.host.tasks.failures) == (0, 0)
+    return ran.output
+
+
+@pytest.mark.parametrize(
+    ("assignment", "code", "values"),
+    [
+        ("$(avp(l)[0]) := 5", "-1", "<null>"),
+        ("$(avp(l)[-1]) := NULL", "1", "<null>"),
+        ("$(avp(l)[append]) := 5", "1", "5"),
+        ("$(avp(l)[9]) = 5", "-1", "3, two, 1"),
+        ("$(avp(l)[9]) = NULL", "1", "3, two, 1"),
+        ("$(avp(l)[append]) += 5", "-1", "3, two, 1"),
+    ],
+)
+def test_an_index_and_what_it_does_to_the_list(assignment, code, values):
+    assert printed(rf'{assignment}; xlog("$rc $(avp(l)[*])");') == f"{code} {values}"
+
+
+@pytest.mark.parametrize("value", ["5", "$var(i) + 1", "route(five)", "($var(i) == 7)", "$var(s) - 1"])
+def test_json_takes_no_number_that_has_no_text_and_stays_as_it_is(value):
+    assert printed(rf'$json(j/s) := {value}; xlog("$rc $json(j/s)");') == "-1 t"
+
+
+@pytest.mark.parametrize(("value", "code", "found"), [('"{"', "-1", "<null>"), ('"nul"', "-1", "<null>")])
+def test_json_that_does_not_parse_takes_the_place_away(value, code, found):
+    assert printed(rf'$json(j/s) := {value}; xlog("$rc $json(j/s)");') == f"{code} {found}"
+
+
+@pytest.mark.parametrize(("value", "text"), [("$var(i)", "7"), ("$json(j/a)", "1"), ("$json(j/big)", "9999999999")])
+def test_json_takes_the_text_of_a_number_in_a_variable(value, text):
+    assert printed(rf'$json(new) := {value}; xlog("$rc $json(new)");') == f"1 {text}"
+    assert printed(rf'if ($json(j/l[]) := {value}) xlog("$json_compact(j/l)");') == f"[1,2,{text}]"
