@@ -89,3 +89,25 @@ async def test_a_call_that_fits_no_command_is_an_mi_error(name, params, code):
     with pytest.raises(miscript.MIError) as caught:
         await miscript.call_command(registry_with(lambda: 1), name, params)
     assert caught.value.code == code
+
+
+async def test_a_modules_commands_are_listed_in_the_servers_order_and_have_no_help_text_like_there():
+    body = """
+    startup_route {
+      mi("which cfgutils:", $var(r)); xlog("$var(r) ");
+      mi("help shv_get", $var(r)); xlog("$var(r)");
+    }
+    """
+    printed = await miscript.run_once(source(body, 'loadmodule "cfgutils.so"'))
+    assert '"cfgutils:check_config_hash","cfgutils:shv_get","cfgutils:shv_set"] ' in printed
+    assert printed.endswith('{"Help":"not available for this command","Exported by":"cfgutils"}')
+
+
+async def test_ids_of_events_follow_the_servers_order_of_publishing():
+    body = """
+    startup_route { mi("events_list", $var(r)); xlog("$var(r)"); raise_event("E_RAISED"); }
+    event_route[E_ROUTE] { exit; }
+    """
+    printed = await miscript.run_once(source(body, 'loadmodule "event_routing.so"'))
+    assert '"E_CORE_TCP_DISCONNECT","id":5},{"name":"E_ROUTE","id":6},{"name":"E_PROFILING_SCRIPT","id":7}' in printed
+    assert printed.endswith('{"name":"E_RAISED","id":9},{"name":"E_CORE_LOG","id":10}]}')

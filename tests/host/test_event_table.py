@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from miscript.host import events
-from miscript.host.events import EventTable
+from miscript.host.events import EventTable, published_before_the_script
 
 
 class Clock:
@@ -109,3 +109,14 @@ def test_there_is_a_limit_to_how_many_events_are_known(table, monkeypatch):
     assert table.publish("A")
     table.subscribe("C", Listener())
     assert table.published() == ["A", "B"]
+
+
+def test_events_of_routes_stand_behind_the_cores_first_ones_and_that_of_the_log_waits_for_the_script():
+    known = ["E_CORE_THRESHOLD", "E_PROFILING_SCRIPT", "E_CORE_LOG", "E_UL_AOR_INSERT"]
+    routes = ["E_MINE", "E_UL_AOR_INSERT"]
+    assert published_before_the_script(known, routes) == [
+        "E_CORE_THRESHOLD",
+        "E_MINE",
+        "E_UL_AOR_INSERT",
+        "E_PROFILING_SCRIPT",
+    ]

@@ -104,6 +104,10 @@ def test_log_level_sets_the_level_of_the_log(host):
     assert [process["Log level"] for process in host.mi("log_level")["Processes"]] == [1, 1]
 
 
+def test_log_level_takes_the_pid_0_for_all_processes(host):
+    assert host.mi("log_level", [3, 0]) == {"New global log level": 3}
+
+
 def test_log_level_takes_the_one_pid_of_the_host(host):
     assert host.mi("log_level", [3, PID]) == {"Log level": 3}
     assert host.services.levels.log == 3

@@ -187,6 +187,18 @@ def test_chunks_are_told_and_removed() -> None:
     assert [len(cache) for cache in made.collections.values()] == [0, 1]
 
 
+def test_keys_are_listed_in_the_order_of_the_servers_buckets() -> None:
+    made = module(cache_collections=["small=0"])
+    for key in ("k2", "k3", "kq", "kb", "kz", "kf"):
+        made.collections["default"].store(key, "", 0)
+        made.collections["small"].store(key, "", 0)
+    made.collections["small"].store("k3", "again", 0)
+    observed = [entry["name"] for entry in made.mi_fetch_chunk("*")["keys"]]
+    assert observed == ["kf", "kb", "kz", "kq", "k2", "k3"]
+    in_one_bucket = [entry["name"] for entry in made.mi_fetch_chunk("*", "small")["keys"]]
+    assert in_one_bucket == ["k3", "kf", "kz", "kb", "kq", "k2"]
+
+
 def test_a_collection_that_is_not_there() -> None:
     made = module()
     assert made.cache_remove_chunk(new_run(), "nosuch", "*") == -1

@@ -22,6 +22,9 @@ log = logging.getLogger("miscript.events")
 MAX_EVENTS: Final = 10_000
 """Events that may be known: scripts can make names out of what the network sends."""
 
+BEHIND_ROUTES: Final = ("E_PROFILING_SCRIPT", "E_PROFILING_PROC")
+LAST_EVENT: Final = "E_CORE_LOG"
+
 Start = Callable[[str, Sequence[tuple[str, Value]]], None]
 
 
@@ -51,6 +54,17 @@ class RouteTransport:
         if address not in self.names:
             raise ValueError(f"there is no event_route[{address}]")
         return RouteSubscriber(address, self._start)
+
+
+def published_before_the_script(known: Iterable[str], routes: Iterable[str]) -> list[str]:
+    """The events that are there before the script names any, in the server's order, which gives them their ids.
+
+    `known` are those of the core and the modules, in the order of loading.  Those that event routes wait for stand
+    behind the core's first ones; the log's own comes last of all, behind those of the script.
+    """
+    names = [name for name in known if name != LAST_EVENT]
+    place = next((at for at, name in enumerate(names) if name in BEHIND_ROUTES), 0)
+    return list(dict.fromkeys((*names[:place], *routes, *names[place:])))
 
 
 class EventTable:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..catalog import LoadedCatalog
+from ..catalog import LoadedCatalog, facts
 from ..errors import ScriptError
 from ..log_levels import python_level
 from ..mi.command import Command
@@ -23,7 +23,7 @@ from ..script.runtime import EventParameters, Run, Script, Symbols
 from ..services import Clock, Levels, Process, Services
 from ..values import Value
 from .clock import SystemClock
-from .events import EventTable
+from .events import LAST_EVENT, EventTable, published_before_the_script
 from .loading import Source, check_again, check_source, initialise
 from .runs import Budget, Runner, Turns
 from .sip_element import SipElement
@@ -112,7 +112,8 @@ class Host:
         catalog = program.catalog
         assert isinstance(catalog, LoadedCatalog)
         self._register_commands(catalog)
-        for name in catalog.events():
+        routes = [route.name for route in program.routes if route.kind == "event_route" and route.name]
+        for name in published_before_the_script(catalog.events(), routes):
             self.services.events.publish(name)
         initialise(program, diagnostics)
         preset = self.services.offers.get("preset:var", {})
@@ -120,6 +121,7 @@ class Host:
         self._events = Workers("events", self.symbols, preset)
         self._timers = Workers("timers", self.symbols, preset)
         self._install(program, diagnostics)
+        self.services.events.publish(LAST_EVENT)
         return tuple(diagnostics)
 
     def _apply_globals(self, program: Program) -> None:
@@ -143,7 +145,12 @@ class Host:
 
     def _register_commands(self, catalog: LoadedCatalog) -> None:
         for module in catalog:
-            for declared in module.commands:
+            known = list(facts()["modules"].get(module.name, {}).get("mi_commands", ()))
+            # The server lists a module's commands in its own order, and has a help text for those of the core only.
+            ours = len(known)
+            for declared in sorted(
+                module.commands, key=lambda one: known.index(one.name) if one.name in known else ours
+            ):
                 handler = declared.function.__get__(module)
                 self.services.mi.register(
                     Command(
@@ -152,7 +159,7 @@ class Host:
                         declared.aliases,
                         declared.recipes,
                         handler,
-                        help=(declared.function.__doc__ or "").strip(),
+                        help="" if known else (declared.function.__doc__ or "").strip(),
                         read_only=declared.read_only,
                         named_only=declared.named_only,
                         prepare=getattr(module, declared.prepare) if declared.prepare else None,

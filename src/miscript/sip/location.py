@@ -160,8 +160,8 @@ class Change(Enum):
     AOR_INSERT = "E_UL_AOR_INSERT"
     AOR_DELETE = "E_UL_AOR_DELETE"
     CONTACT_INSERT = "E_UL_CONTACT_INSERT"
-    CONTACT_DELETE = "E_UL_CONTACT_DELETE"
     CONTACT_UPDATE = "E_UL_CONTACT_UPDATE"
+    CONTACT_DELETE = "E_UL_CONTACT_DELETE"
 
 
 Watcher: TypeAlias = "Callable[[LocationTable, Change, str, Contact | None], None]"

@@ -18,7 +18,7 @@ from ...exports import Module, mi_command, parameter, script_function
 from ...mi.jsonrpc import invalid_params
 from ...script.runtime import Run
 from ...services import Services
-from .engine import LocalCache
+from .engine import BUCKETS, LocalCache
 from .glob import glob_matcher
 
 __all__ = ["CachedbLocal"]
@@ -30,6 +30,7 @@ DEFAULT: Final = "default"
 _COLLECTION = re.compile(r"(?P<name>[^=;/]*[^=;/\s])(?P<replicated>/r)?\s*(?:=\s*(?P<size>[0-9]+))?", re.ASCII)
 _URL = re.compile(r"local:(?:(?P<group>[^:/@]*):)?//[^/]*(?:/(?P<collection>.*))?", re.DOTALL)
 
+MOST_BITS: Final = 30
 SWEEP: Final = 10_000
 """Entries that are dropped at once; then others have their turn."""
 
@@ -43,7 +44,10 @@ class CachedbLocal(Module):
         [], "Name of a collection in scripts: local:[GROUP:]///COLLECTION.", kinds="string", repeatable=True
     )
     cache_collections: list[str] = parameter(
-        [], "Collections: NAME[=SIZE]; …  The size is of no use here.", kinds="string", repeatable=True
+        [],
+        "Collections: NAME[=SIZE]; …  The size, a power of 2, decides the order of keys in lists.",
+        kinds="string",
+        repeatable=True,
     )
     cache_clean_period = parameter(600, "Seconds from one removal of expired entries to the next.")
     exec_threshold = parameter(0, "Accepted; nothing here takes long enough to be worth a warning.")
@@ -68,7 +72,8 @@ class CachedbLocal(Module):
             self.services.provide(f"cachedb:{name}", self.collections[collection])
 
     def _make_collections(self) -> None:
-        names = [DEFAULT]
+        defined: set[str] = set()
+        sizes = {DEFAULT: BUCKETS}
         for piece in ";".join(self.cache_collections).split(";"):
             piece = piece.strip()
             if not piece:
@@ -80,13 +85,14 @@ class CachedbLocal(Module):
                 )
             if matched["replicated"]:
                 log.warning("collection '%s' is marked for replication, which is not available", matched["name"])
-            if matched["name"] in names[1:]:
+            if matched["name"] in defined:
                 raise ConfigurationError(
                     f"collection '{matched['name']}' is defined more than once", parameter="cache_collections"
                 )
-            names.append(matched["name"])
+            defined.add(matched["name"])
+            sizes[matched["name"]] = 1 << min(int(matched["size"]), MOST_BITS) if matched["size"] else BUCKETS
         now = self.services.clock.monotonic
-        self.collections = {name: LocalCache(now) for name in dict.fromkeys(names)}
+        self.collections = {name: LocalCache(now, buckets) for name, buckets in sizes.items()}
 
     def _name_and_collection(self, url: str) -> tuple[str, str]:
         """What scripts call the cache, and the collection that it is."""

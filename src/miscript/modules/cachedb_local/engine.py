@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from ...cachedb import CacheError
+from ...name_hash import name_hash
 from ...values import wrap
 
 _integer = re.compile(r"[+-]?[0-9]{1,4000}", re.ASCII).fullmatch
 
 
+BUCKETS: Final = 512
+
+
 class LocalCache:
     """Texts by key, each with the time until which it is kept.  `now` gives the time, in seconds.
 
-    It is a `miscript.cachedb.CacheEngine` that never waits.
+    `buckets` decides the order in which keys are listed, as in the server.  It is a `miscript.cachedb.CacheEngine`
+    that never waits.
     """
 
-    __slots__ = ("_entries", "_now")
+    __slots__ = ("_buckets", "_entries", "_now")
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], buckets: int = BUCKETS) -> None:
         self._now = now
+        self._buckets = buckets
         self._entries: dict[str, tuple[str, float | None]] = {}
 
     def store(self, key: str, value: str, expires: int) -> None:
         """Keep `value` under `key` for `expires` seconds, or for good when that is not positive."""
+        self._entries.pop(key, None)  # what is stored again counts as new when keys are listed
         self._entries[key] = (value, self._now() + expires if expires > 0 else None)
 
     def fetch(self, key: str) -> str | None:
@@ -66,8 +74,10 @@ class LocalCache:
         return wrap(int(value))
 
     def matching(self, matches: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
-        """Key and value of all entries whose key `matches`, oldest first.  The cache may change meanwhile."""
-        for key in [key for key in self._entries if matches(key)]:
+        """Key and value of all entries whose key `matches`, in the server's order: by the bucket of the key, the
+        newer first in each.  The cache may change meanwhile."""
+        found = [key for key in reversed(self._entries) if matches(key)]
+        for key in sorted(found, key=lambda key: name_hash(key) % self._buckets):
             value = self.fetch(key)
             if value is not None:
                 yield key, value

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from ...name_hash import name_hash
 from ...script.operations import stored
 from ...script.runtime import Run
 from ...script.signatures import VariableAccess
-from ...values import Value, encode
+from ...values import Value
 
 
 class SharedVariable:
@@ -77,13 +78,3 @@ class SharedVariables:
     def __iter__(self) -> Iterator[SharedVariable]:
         """All variables in the server's order: by the bucket of their name, the older first in each."""
         return iter(sorted(self._variables.values(), key=lambda variable: name_hash(variable.name) % self.buckets))
-
-
-def name_hash(name: str) -> int:
-    """The number that the server files a name under: groups of four bytes, each mixed with its own upper bits."""
-    data = encode(name)
-    whole = len(data) // 4 * 4
-    groups = [data[at : at + 4] for at in range(0, whole, 4)] + [data[whole:]]
-    numbers = (int.from_bytes(group, "big") for group in groups)
-    mixed = sum(number ^ number >> 3 for number in numbers) & 0xFFFFFFFF
-    return mixed + (mixed >> 11) + (mixed >> 13) + (mixed >> 23)

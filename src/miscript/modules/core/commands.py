@@ -100,6 +100,8 @@ class CoreCommands(CorePart):
         if level is None:
             processes = self.services.processes
             return {"Processes": [{"PID": p.pid, "Log level": levels.log, "Type": p.type} for p in processes]}
+        if pid == 0:  # means all of them
+            pid = None
         if pid is not None:
             self._process_with_pid(pid)  # all processes are the host, so its level is that of all
         levels.log = level

@@ -163,7 +163,7 @@ class CoreEvents(CorePart):
     def subscribe_event(
         self, event: BoundText, socket: BoundText, expire: BoundNumber | None = None
     ) -> Callable[[Run], int]:
-        """Subscribe a socket to an event for `expire` seconds, or for good."""
+        """Subscribe a socket to an event for `expire` seconds, or for good, which 0 means too."""
         name_of = self._event_name(event)
 
         def subscribe(run: Run) -> int:
@@ -174,7 +174,7 @@ class CoreEvents(CorePart):
             if lifetime is not None and lifetime < 0:
                 log.error("subscribe_event('%s'): a subscription cannot last %d seconds", name, lifetime)
                 return -1
-            return 1 if self._subscribe(name, address, lifetime) else -1
+            return 1 if self._subscribe(name, address, lifetime or None) else -1
 
         return subscribe
 
