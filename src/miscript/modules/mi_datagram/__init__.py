@@ -104,6 +104,8 @@ class MiDatagram(MiDoor):
     async def stop(self) -> None:
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            if self._sender is not None:
+                await self._sender.close()
             self._socket.close()
             self._socket = self._sender = None
             self._remove_path()

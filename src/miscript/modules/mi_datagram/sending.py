@@ -6,6 +6,7 @@ tried again until the client has taken nothing for the time that it is given; ot
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 from collections import deque
@@ -17,6 +18,8 @@ from ...services import Clock, Tasks
 Peer: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | str | bytes
 
 RETRY_SECONDS: Final = 0.005
+CLOSING_SECONDS: Final = 1.0
+"""How long a host that stops waits for clients to take their last answers."""
 MAX_QUEUED: Final = 64 * 1024 * 1024
 """Bytes of answers that may wait, for all clients together."""
 
@@ -67,23 +70,49 @@ class Sender:
         queue.append(answer)
 
     async def _send_later(self, peer: Peer, queue: deque[bytes]) -> None:
-        """Send what waits for one client as it takes it."""
+        """Send what waits for one client as it takes it.  Cancelled, it leaves the rest to `close`."""
         deadline = self._clock.monotonic() + self._patience
-        try:
-            while queue:
-                try:
-                    self._send_now(queue[0], peer)
-                except OSError as error:
-                    if error.errno not in _NO_ROOM or self._clock.monotonic() >= deadline:
-                        self._lost(error.strerror or str(error), len(queue))
-                        return
-                    await self._clock.sleep(RETRY_SECONDS)
-                    continue
-                self._queued -= len(queue.popleft())
+        while queue:
+            if self._send_next(peer, queue):
                 deadline = self._clock.monotonic() + self._patience
-        finally:
-            self._queued -= sum(map(len, queue))
-            del self._queues[peer]
+            elif self._clock.monotonic() >= deadline:
+                self._give_up(queue, "its client does not take it")
+            else:
+                await self._clock.sleep(RETRY_SECONDS)
+        self._queues.pop(peer, None)
+
+    def _send_next(self, peer: Peer, queue: deque[bytes]) -> bool:
+        """Send one answer of a queue; False while there is no room.  Nothing is left of it if there is no client."""
+        try:
+            self._send_now(queue[0], peer)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                return False
+            self._give_up(queue, error.strerror or str(error))
+            return True
+        self._queued -= len(queue.popleft())
+        return True
+
+    def _give_up(self, queue: deque[bytes], reason: str) -> None:
+        self._lost(reason, len(queue))
+        self._queued -= sum(map(len, queue))
+        queue.clear()
+
+    async def close(self) -> None:
+        """Send what still waits, if its clients take it within `CLOSING_SECONDS`; what they leave is lost."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CLOSING_SECONDS
+        while self._queues and loop.time() < deadline:
+            for peer, queue in list(self._queues.items()):
+                while queue and self._send_next(peer, queue):
+                    pass
+                if not queue:
+                    del self._queues[peer]
+            if self._queues:
+                await asyncio.sleep(RETRY_SECONDS)
+        for queue in self._queues.values():
+            self._give_up(queue, "the host is stopping")
+        self._queues.clear()
 
     def _send_now(self, answer: bytes, peer: Peer) -> None:
         try:

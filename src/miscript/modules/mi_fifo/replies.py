@@ -111,7 +111,7 @@ class Replies:
     def close(self) -> None:
         """Give up all answers that wait."""
         for slow in list(self._slow.values()):
-            slow.end(None)
+            slow.end("the host is stopping")
 
     def done(self, slow: _SlowReader, left: list[memoryview], reason: str | None) -> None:
         """A slow reader has taken everything, or is given up for `reason`."""
