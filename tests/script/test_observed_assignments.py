@@ -47,3 +47,12 @@ def test_json_that_does_not_parse_takes_the_place_away(value, code, found):
 def test_json_takes_the_text_of_a_number_in_a_variable(value, text):
     assert printed(rf'$json(new) := {value}; xlog("$rc $json(new)");') == f"1 {text}"
     assert printed(rf'if ($json(j/l[]) := {value}) xlog("$json_compact(j/l)");') == f"[1,2,{text}]"
+
+
+def test_all_elements_of_json_are_for_loops_only():
+    assert printed('xlog("$(json(j/l)[*])"); for ($var(x) in $(json(j/l)[*])) xlog(" $var(x)");') == "<null> 1 2"
+
+
+def test_a_flag_is_a_number_that_prints_as_a_word():
+    body = r'setflag("A"); $var(a) = $msg.flag(A); $var(b) = $msg.flag(B); xlog("$msg.flag(A) $var(a) $var(b)");'
+    assert printed(body + ' if ($msg.flag(B)) xlog("no"); ') == "true 1 0"

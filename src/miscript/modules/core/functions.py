@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ...exports import BoundConstant, BoundLiteral, BoundText, Writable, bound_function, script_function, variable
 from ...script.runtime import Run
 from ...script.signatures import Argument
-from ...values import Value, text_of
+from ...values import NumberWithText, Value, text_of
 from .part import CorePart
 
 XLOG_LEVELS = {"A": -3, "C": -2, "E": -1, "W": 1, "N": 2, "I": 3, "D": 4}
@@ -130,8 +130,8 @@ class ScriptFunctions(CorePart):
 
     @variable("msg.flag", inner="required")
     def message_flag(self, run: Run, inner: str) -> Value:
-        """Whether a flag is set: the text true or false."""
-        return "true" if inner in run.flags else "false"
+        """Whether a flag is set: 1 or 0, which print as true and false."""
+        return NumberWithText(1, "true") if inner in run.flags else NumberWithText(0, "false")
 
     @message_flag.setter
     def set_message_flag(self, run: Run, inner: str, value: Value) -> bool:

@@ -258,12 +258,12 @@ class MessageBranches(CorePart):
 
     @variable("msg.branch", binds=True)
     def new_branch(self, inner: None, index: None, binder: Binder) -> VariableAccess:
-        """Setting it adds a branch with that URI; read, it is the URI of the last one."""
+        """Setting it adds a branch with that URI; read, it is the URI of the first one behind the Request-URI."""
 
         def write(run: Run, value: Value, operator: str) -> bool:
             return isinstance(value, str) and self._append(run, value, None, False) > 0
 
-        return SimpleAccess(_last_uri, write)
+        return SimpleAccess(_first_uri, write)
 
     @variable("msg.branch.last_idx")
     def last_branch(self, run: Run) -> Value:
@@ -351,9 +351,9 @@ class MessageBranches(CorePart):
         return f"Contact: {', '.join(found)}" if found else None
 
 
-def _last_uri(run: Run) -> Value:
-    found = all_branches(run)
-    return _uri(run, found[-1]) if found else None
+def _first_uri(run: Run) -> Value:
+    found = more_branches(run)
+    return _uri(run, found[0]) if found else None
 
 
 def _uri(run: Run, branch: Branch) -> str:

@@ -113,7 +113,7 @@ class JsonAccess:
     def get(self, run: Run) -> Value:
         # `find` and the two most frequent cases of `value` once more: reading is what scripts do most
         steps = self.steps or self.path.resolve(run)
-        if steps is None:
+        if steps is None or self.walks:  # `[*]` is for loops only
             return None
         try:
             value = run.space.data["json"]
