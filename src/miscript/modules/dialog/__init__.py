@@ -14,20 +14,26 @@ from __future__ import annotations
 
 import logging
 
+from ...dialog_service import StateWatcher
 from ...errors import ConfigurationError
 from ...exports import Module, parameter, statistic
+from ...script.runtime import Run
 from ...services import Services
 from ...sip.dialog_profiles import Profiles
-from ...sip.dialogs import DialogTable, MatchMode
+from ...sip.dialogs import Dialog, DialogTable, Direction, MatchMode
 from .calls import STATE_CHANGED, Calls, Counters
 from .commands import DialogCommands
+from .functions import DialogFunctions
+from .lookups import DialogLookups
 from .parameters import StoreParameters
 from .requests import DialogRequests
+from .tracking import Tracking
+from .variables import DialogVariables
 
 log = logging.getLogger("miscript.dialog")
 
 
-class DialogModule(DialogCommands, StoreParameters, Module):
+class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogCommands, StoreParameters, Module):
     """Dialogs: calls that are followed, listed, grouped, limited in time and ended."""
 
     name = "dialog"
@@ -70,6 +76,8 @@ class DialogModule(DialogCommands, StoreParameters, Module):
             ),
         )
         self.requests = DialogRequests(services, self.calls)
+        self.tracking = Tracking(services, self.calls)
+        services.provide("dialog", OfferedDialogs(self))
 
     def init(self) -> None:
         if self.hash_size < 1 or self.hash_size & (self.hash_size - 1):
@@ -96,6 +104,32 @@ class DialogModule(DialogCommands, StoreParameters, Module):
         self.calls.delete_delay = max(0, self.delete_delay)
         extra = self.dlg_extra_hdrs.strip()
         self.requests.extra_headers = f"{extra}\r\n" if extra else ""
+        self.tracking.mode = MatchMode(self.dlg_match_mode)
+        self.tracking.parameter = self.rr_param
+        self.tracking.init()
 
     async def start(self) -> None:
         self.services.tasks.spawn(self.calls.deadlines.run(), "the times of dialogs")
+
+
+class OfferedDialogs:
+    """What other modules see of `dialog`."""
+
+    def __init__(self, module: DialogModule) -> None:
+        self._module = module
+
+    def current(self, run: Run) -> Dialog | None:
+        here = self._module.tracking.here(run)
+        return None if here is None else here.dialog
+
+    def direction(self, run: Run) -> Direction | None:
+        return self._module.tracking.direction(run)
+
+    def create(self, run: Run) -> Dialog | None:
+        return self._module.tracking.begin(run)
+
+    def watch(self, watcher: StateWatcher) -> None:
+        self._module.calls.watchers.append(watcher)
+
+    def terminate(self, dialog: Dialog, reason: str, extra_headers: str = "") -> bool:
+        return self._module.requests.terminate(dialog, reason, extra_headers)

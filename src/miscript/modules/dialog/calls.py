@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ...deadlines import Deadline, Deadlines
+from ...dialog_service import StateWatcher
 from ...services import Counter, Services
 from ...sip.dialog_profiles import Profiles
 from ...sip.dialogs import Dialog, DialogEvent, DialogState, DialogTable, Leg
+from ...sip.message import dummy_message
 from ...transaction_service import SipTransaction
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ class Calls:
         self.terminate: Callable[[Dialog, str], object] = lambda dialog, reason: None
         self.confirmed: Callable[[Dialog], None] = lambda dialog: None
         self.prepare: Callable[[Dialog, Run], None] = lambda dialog, run: None
+        self.watchers: list[StateWatcher] = []
         self._held: dict[Dialog, Held] = {}
 
     @property
@@ -100,8 +103,11 @@ class Calls:
             self.counters.processed.add()
         return dialog
 
-    def move(self, dialog: Dialog, event: DialogEvent, tag: str = "") -> bool:
-        """Let an event happen to a dialog; `tag` is that of the callee's end.  False when it changes nothing."""
+    def move(self, dialog: Dialog, event: DialogEvent, tag: str = "", *, hung_up: bool = True) -> bool:
+        """Let an event happen to a dialog; `tag` is that of the callee's end.  False when it changes nothing.
+
+        `hung_up` tells that somebody has ended it, and not only the time.
+        """
         old = dialog.state
         if not dialog.handle(event, self.now):
             return False
@@ -117,7 +123,7 @@ class Calls:
         self._tell(dialog, old, tag)
         if dialog.state is DialogState.CONFIRMED_NO_ACK:
             self.run_route(dialog, "answer")
-        elif dialog.state is DialogState.DELETED and dialog.started:
+        elif dialog.state is DialogState.DELETED and dialog.started and hung_up:
             self.run_route(dialog, "hangup")
         return True
 
@@ -199,11 +205,16 @@ class Calls:
         if self.held(dialog).bye_on_timeout:
             self.terminate(dialog, TIMEOUT)
         else:
-            self.move(dialog, DialogEvent.END)
+            self.move(dialog, DialogEvent.END, hung_up=False)
 
     # -- who hears of it ----------------------------------------------------------------------------------------
 
     def _tell(self, dialog: Dialog, old: DialogState, tag: str) -> None:
+        for watcher in self.watchers:
+            try:
+                watcher(dialog, old)
+            except Exception:
+                log.exception("a watcher of dialogs failed")
         callee = dialog.callee
         self.services.events.raise_event(
             STATE_CHANGED,
@@ -226,6 +237,8 @@ class Calls:
 
     async def _route(self, dialog: Dialog, route: str) -> None:
         try:
-            await self.services.routes.run_route("route", route, prepare=lambda run: self.prepare(dialog, run))
+            await self.services.routes.run_route(
+                "route", route, message=dummy_message(), prepare=lambda run: self.prepare(dialog, run)
+            )
         except LookupError as error:
             log.error("%s", error)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
+from ...dialog_service import Cancelling
 from ...services import Services
 from ...sip.dialogs import Dialog, DialogEvent, DialogState, Leg
 from ...sip.name_addr import NameAddr
 from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri
-from ...transaction_service import Reply, SipTransaction, transaction_service
+from ...transaction_service import Reply, transaction_service
 from ...values import encode
 from .calls import Calls
 
@@ -26,14 +27,6 @@ GONE: Final = frozenset({408, 481})
 
 PING_TIMEOUT: Final = "Ping Timeout"
 """`$DLG_end_reason` of a dialog whose end did not answer a ping."""
-
-
-@runtime_checkable
-class Cancelling(Protocol):
-    """What `tm` is to offer so that a dialog without answer can be ended from here."""
-
-    def cancel(self, transaction: SipTransaction) -> None:
-        """Cancel the branches of an INVITE that wait for their final replies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,55 @@
+"""What the module `dialog` offers to others, and what it would like `tm` to offer.
+
+```python
+dialogs = dialog_service(self.services)          # None when the script does not load dialog
+dialog = dialogs.current(run)
+```
+
+A `Dialog` has a `data` dict for whoever wants to keep something beside it (by module name).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, runtime_checkable
+
+from .sip.dialogs import Dialog, DialogState, Direction
+from .transaction_service import SipTransaction
+
+if TYPE_CHECKING:
+    from .script.runtime import Run
+    from .services import Services
+
+StateWatcher: TypeAlias = Callable[[Dialog, DialogState], None]
+
+
+class DialogService(Protocol):
+    """Offered as `dialog`."""
+
+    def current(self, run: Run) -> Dialog | None:
+        """The dialog that a route is about."""
+
+    def direction(self, run: Run) -> Direction | None:
+        """The way of the message of a route in its dialog; None without one, and in failure routes."""
+
+    def create(self, run: Run) -> Dialog | None:
+        """The dialog of the initial INVITE of a run, made now when there is none; None for any other request."""
+
+    def watch(self, watcher: StateWatcher) -> None:
+        """Call `watcher(dialog, old_state)` whenever a dialog is in another state.  What it raises is logged."""
+
+    def terminate(self, dialog: Dialog, reason: str, extra_headers: str = "") -> bool:
+        """End a dialog: BYEs both ways, a CANCEL before its answer.  False when it cannot be ended from here."""
+
+
+@runtime_checkable
+class Cancelling(Protocol):
+    """What `tm` offers where a call that rings can be ended from here."""
+
+    def cancel(self, transaction: SipTransaction) -> None:
+        """Cancel the branches of an INVITE that wait for their final replies."""
+
+
+def dialog_service(services: Services) -> DialogService | None:
+    """The dialogs of this host; None when the script does not load `dialog`."""
+    return cast("DialogService | None", services.find("dialog"))
