@@ -102,9 +102,37 @@ def test_a_rule_that_expires_is_gone_when_its_time_is_over(host):
     assert host.mi("list_blacklists", ["ex"])["Rules"] == []
 
 
+def test_in_a_list_that_expires_rules_for_good_stand_in_front_and_the_others_by_their_end(host):
+    for rule in (["1.0.0.1", 100], ["1.0.0.2", 50], ["1.0.0.3", 200], ["1.0.0.4"], ["1.0.0.5", 100], ["1.0.0.6"]):
+        assert host.mi("add_blacklist_rule", ["ex", *rule]) == "OK"
+    host.clock.now += 10
+    shown = [(rule["IP"], rule.get("Expire")) for rule in host.mi("list_blacklists", ["ex"])["Rules"]]
+    assert shown == [  # as observed: the first rule of all is not compared
+        ("1.0.0.6", None),
+        ("1.0.0.4", None),
+        ("1.0.0.5", 90),
+        ("1.0.0.1", 90),
+        ("1.0.0.2", 40),
+        ("1.0.0.3", 190),
+    ]
+
+
+def test_a_port_that_is_no_number_is_looked_at_after_address_and_list(host):
+    assert host.mi("check_blacklist", ["nosuch", "tcp", "bad", "x"]) == (400, "Missing or bad IP")
+    assert host.mi("check_blacklist", ["nosuch", "tcp", "10.0.0.1", "x"]) == (400, "Missing or bad blacklist name")
+    assert host.mi("check_blacklist", ["nets", "tcp", "10.0.0.1", "x"]) == (404, "Bad params")
+    assert host.mi("check_blacklists", ["tcp", "10.0.0.1", "x"]) == (404, "Bad params")
+
+
+def test_a_pattern_may_hold_commas(host):
+    assert host.mi("add_blacklist_rule", ["rw", "udp,10.0.0.9,5060,a,b"]) == "OK"
+    assert host.mi("list_blacklists", ["rw"])["Rules"][0]["Match"] == "a,b"
+
+
 def test_wrong_expiry_and_wrong_rules_are_refused(host):
     assert host.mi("add_blacklist_rule", ["rw", "10.0.0.1", 60]) == (404, "Blacklist without expire support")
     assert host.mi("add_blacklist_rule", ["ex", "10.0.0.1", 0]) == (404, "Bad expire value")
+    assert host.mi("add_blacklist_rule", ["ex", "10.0.0.1", "soon"])[0] == -32000
     for rule in ("nonsense", "10.0.0.1/33", "any,10.5.0.0/16", "10.0.0.1,99999", "10.0.0.1,x", "xx,10.0.0.1,5", ""):
         assert host.mi("add_blacklist_rule", ["rw", rule]) == (404, "Bad rule"), rule
 
@@ -126,6 +154,8 @@ def test_functions_of_the_script_check_add_and_remove(host):
 def test_a_declaration_that_cannot_be_is_a_configuration_error():
     with pytest.raises(ConfigurationError, match="read-only"):
         declared_list("l", (("readonly", None), ("expire", None)))
+    with pytest.raises(ConfigurationError, match="twice"):
+        declared_list("l", (("rule", "(any,10.0.0.0/8,0)"), ("rule", "(any,10.9.0.0/8,0)")))
     with pytest.raises(ConfigurationError, match=r"'l'.*protocol"):
         declared_list("l", (("rule", "(xx,10.0.0.0/8,0)"),))
 

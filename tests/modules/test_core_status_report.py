@@ -104,3 +104,10 @@ def test_registering_twice_keeps_the_first_and_removing_forgets():
     registry.remove("g", "i")
     with pytest.raises(LookupError):
         registry.find("g", "i")
+
+
+def test_groups_and_identifiers_are_found_in_any_case():
+    host = CoreHost()
+    assert host.mi("sr_get_status", ["Core", "MAIN"]) == host.mi("sr_get_status", ["core"])
+    assert host.mi("sr_list_identifiers", ["CORE"]) == {"Group": "core", "Identifiers": ["main"]}
+    assert host.mi("sr_list_reports", ["CORE", "Main"]) == host.mi("sr_list_reports", ["core", "main"])

@@ -125,11 +125,12 @@ def parse_script_rule(text: str) -> Rule:
 
 def parse_mi_rule(text: str) -> Rule:
     """A rule as MI takes it: `[!][protocol,]network[,port[,pattern]]`.  Raises ValueError."""
-    parts = text.removeprefix("!").split(",")
-    protocol = parse_protocol(parts.pop(0)) if parts[0].lower() in PROTOCOLS else ANY
-    if not 1 <= len(parts) <= 3:
-        raise ValueError(f"'{text}' is no rule; expected '[!][protocol,]network[,port[,pattern]]'")
-    network, port, pattern = (*parts, "", "")[:3]
+    rest = text.removeprefix("!")
+    first, _, behind = rest.partition(",")
+    protocol = ANY
+    if first.lower() in PROTOCOLS:
+        protocol, rest = parse_protocol(first), behind
+    network, port, pattern = (*rest.split(",", 2), "", "")[:3]
     return Rule(parse_network(network), protocol, parse_port(port or "0"), _pattern(pattern), text.startswith("!"))
 
 

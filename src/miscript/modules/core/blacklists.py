@@ -17,6 +17,8 @@ from typing import Final
 
 from ...errors import ConfigurationError, MIError
 from ...exports import mi_command, script_function
+from ...mi.command import NO_RESULT
+from ...mi.parameters import Raw, integer_reader
 from ...script.runtime import Run
 from ...services import Services
 from .blacklist_rules import (
@@ -39,33 +41,70 @@ MAX_RULES: Final = 100_000
 log = logging.getLogger("miscript.blacklists")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """A rule in a list, until `ends` (of the monotonic clock) or for good; `lifetime` is what was asked for."""
+    """A rule in a list, until `ends` (a whole second of the monotonic clock) or for good."""
 
     rule: Rule
-    lifetime: int = 0
-    ends: float | None = None
+    ends: int | None = None
 
-    def shown(self) -> dict[str, object]:
-        """The entry as MI shows it."""
-        return self.rule.shown() | ({"Expire": self.lifetime} if self.lifetime else {})
+    def shown(self, now: float) -> dict[str, object]:
+        """The entry as MI shows it, with the seconds that it still has."""
+        return self.rule.shown() | ({} if self.ends is None else {"Expire": self.ends - int(now)})
 
 
 @dataclass(slots=True)
 class Blacklist:
-    """One list, its rules in the order in which they came."""
+    """One list; the first of its rules that matches counts.
+
+    Rules are added at the end.  In an `expire` list those for good stand in front, the latest first, and behind them
+    those that expire, sorted by their end like the server does it: the first of the list is not looked at.
+    """
 
     name: str
     flags: tuple[str, ...]
-    entries: dict[Rule, Entry] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
     owner: str = "script"
+    _rules: set[Rule] = field(default_factory=set)
 
     def alive(self, now: float) -> list[Entry]:
         """The entries whose time is not over; the others are forgotten."""
-        for rule in [rule for rule, entry in self.entries.items() if entry.ends is not None and entry.ends <= now]:
-            del self.entries[rule]
-        return list(self.entries.values())
+        if any(entry.ends is not None and entry.ends <= now for entry in self.entries):
+            self.entries = [entry for entry in self.entries if entry.ends is None or entry.ends > now]
+            self._rules = {entry.rule for entry in self.entries}
+        return self.entries
+
+    def __contains__(self, rule: Rule) -> bool:
+        return rule in self._rules
+
+    def declare(self, rule: Rule) -> None:
+        """Add a rule of the script; those stay in the script's order."""
+        self._rules.add(rule)
+        self.entries.append(Entry(rule))
+
+    def add(self, entry: Entry) -> None:
+        """Add a rule that is not there, in its place."""
+        self._rules.add(entry.rule)
+        self.entries.insert(self._place(entry.ends), entry)
+
+    def remove(self, rule: Rule) -> bool:
+        """Remove a rule; False when it is not there."""
+        if rule not in self._rules:
+            return False
+        self._rules.remove(rule)
+        self.entries = [entry for entry in self.entries if entry.rule != rule]
+        return True
+
+    def _place(self, ends: int | None) -> int:
+        entries = self.entries
+        if not entries or EXPIRE not in self.flags:
+            return len(entries)
+        if ends is None:
+            return 0
+        for_good = sum(entry.ends is None for entry in entries)
+        behind = range(max(for_good, 1), len(entries))
+        later = (place for place in behind if (entries[place].ends or 0) >= ends)
+        return len(entries) if (entries[-1].ends or 0) <= ends else next(later, len(entries))
 
     def shown(self, now: float) -> dict[str, object]:
         """The list as MI shows it."""
@@ -73,7 +112,7 @@ class Blacklist:
             "name": self.name,
             "owner": self.owner,
             "flags": list(self.flags),
-            "Rules": [entry.shown() for entry in self.alive(now)],
+            "Rules": [entry.shown(now) for entry in self.alive(now)],
         }
 
     def match(self, destination: Destination, now: float) -> Entry | None:
@@ -98,7 +137,9 @@ def declared_list(name: str, options: Iterable[tuple[str, str | int | None]]) ->
                 rule = parse_script_rule(str(value))
             except ValueError as error:
                 raise ConfigurationError(f"dst_blacklist '{name}': {error}") from error
-            found.entries[rule] = Entry(rule)
+            if rule in found:
+                raise ConfigurationError(f"dst_blacklist '{name}': the rule {value} is there twice")
+            found.declare(rule)
     return found
 
 
@@ -139,7 +180,7 @@ class CoreBlacklists(CorePart):
         module="blacklists",
         read_only=True,
     )
-    def mi_check_blacklists(self, ip: str, proto: str | None = None, port: int = 0, pattern: str = "") -> object:
+    def mi_check_blacklists(self, ip: str, proto: str | None = None, port: Raw = 0, pattern: str = "") -> object:
         """lists the blacklists that forbid a destination"""
         destination = _destination(ip, proto, port, pattern)
         return [name for name, found in self.blacklists.items() if found.match(destination, self._blacklist_time())]
@@ -155,26 +196,33 @@ class CoreBlacklists(CorePart):
         read_only=True,
     )
     def mi_check_blacklist(
-        self, name: str, ip: str, proto: str | None = None, port: int = 0, pattern: str = ""
+        self, name: str, ip: str, proto: str | None = None, port: Raw = 0, pattern: str = ""
     ) -> object:
         """shows the rule of a blacklist that forbids a destination"""
         _address(ip)
         found = self._blacklist(name)
-        entry = found.match(_destination(ip, proto, port, pattern), self._blacklist_time())
+        now = self._blacklist_time()
+        entry = found.match(_destination(ip, proto, port, pattern), now)
         if entry is None:
             raise MIError(404, "Not Matched")
-        return entry.shown()
+        return entry.shown(now)
 
     @mi_command("add_rule", "name rule", "name rule expire", aliases=["add_blacklist_rule"], module="blacklists")
-    def mi_add_blacklist_rule(self, name: str, rule: str, expire: int | None = None) -> object:
+    def mi_add_blacklist_rule(self, name: str, rule: str, expire: Raw = None) -> object:
         """adds a rule to a blacklist, for good or for as many seconds as given"""
         found = self._changeable_blacklist(name)
+        parsed = _rule(rule)
+        lifetime = 0
         if expire is not None:
+            try:
+                lifetime = _integer("expire", expire)
+            except MIError:  # the server says no more about it
+                return NO_RESULT
+            if lifetime <= 0:
+                raise MIError(404, "Bad expire value")
             if EXPIRE not in found.flags:
                 raise MIError(404, "Blacklist without expire support")
-            if expire <= 0:
-                raise MIError(404, "Bad expire value")
-        if not self._add_rule(found, _rule(rule), expire or 0):
+        if not self._add_rule(found, parsed, lifetime):
             raise MIError(500, "Too many rules")
         return OK
 
@@ -182,7 +230,7 @@ class CoreBlacklists(CorePart):
     def mi_del_blacklist_rule(self, name: str, rule: str) -> object:
         """removes a rule from a blacklist"""
         found = self._changeable_blacklist(name)
-        if found.entries.pop(_rule(rule), None) is None:
+        if not found.remove(_rule(rule)):
             raise MIError(404, "Rule not found")
         return OK
 
@@ -201,10 +249,13 @@ class CoreBlacklists(CorePart):
     def _add_rule(self, found: Blacklist, rule: Rule, lifetime: int) -> bool:
         """Add a rule; one that is there stays as it is.  False when the list is full."""
         now = self._blacklist_time()
-        if rule not in found.entries and len(found.alive(now)) >= MAX_RULES:
+        count = len(found.alive(now))
+        if rule in found:
+            return True
+        if count >= MAX_RULES:
             log.error("blacklist '%s' has %d rules; no more are taken", found.name, MAX_RULES)
             return False
-        found.entries.setdefault(rule, Entry(rule, lifetime, now + lifetime if lifetime else None))
+        found.add(Entry(rule, int(now) + lifetime if lifetime else None))
         return True
 
     # -- functions ------------------------------------------------------------------------------------------------
@@ -258,7 +309,7 @@ class CoreBlacklists(CorePart):
             rule = _rule_of(network, port, proto, pattern)
         except ValueError as error:
             return self._rule_refused("del_blacklist_rule", name, error)
-        return 1 if found.entries.pop(rule, None) else -1
+        return 1 if found.remove(rule) else -1
 
     def _rule_refused(self, what: str, name: str, why: object) -> int:
         log.error("%s('%s'): %s", what, name, why)
@@ -286,13 +337,20 @@ def _address(ip: str) -> None:
         raise MIError(400, "Missing or bad IP") from error
 
 
-def _destination(ip: str, proto: str | None, port: int, pattern: str) -> Destination:
+def _destination(ip: str, proto: str | None, port: Raw, pattern: str) -> Destination:
     _address(ip)
     try:
         protocol = None if proto is None else parse_protocol(proto)
-    except ValueError as error:
+        return Destination(parse_address(ip), protocol, _integer("port", port), pattern)
+    except (ValueError, MIError) as error:
         raise MIError(404, "Bad params") from error
-    return Destination(parse_address(ip), protocol, port, pattern)
+
+
+def _integer(name: str, value: Raw) -> int:
+    """A parameter that is to be an integer.  Raises MIError."""
+    found = integer_reader(name)(value)
+    assert isinstance(found, int)
+    return found
 
 
 def _rule(text: str) -> Rule:

@@ -55,7 +55,7 @@ class CoreStatusReport(CorePart):
     @mi_command("get", "group", "group identifier", aliases=["sr_get_status"], module="status_report", read_only=True)
     def mi_sr_get_status(self, group: str, identifier: str = MAIN) -> object:
         """tells the status of a group, or of one of its identifiers"""
-        found = self._group(group).get(identifier)
+        found = _called(self._group(group)[1], identifier)
         if found is None:
             raise MIError(404, "Identity not found")
         return _status(found)
@@ -64,7 +64,7 @@ class CoreStatusReport(CorePart):
     def mi_sr_list_status(self, group: str | None = None) -> object:
         """lists the statuses of all identifiers, of all groups or of one"""
         if group is not None:
-            return _statuses(self._group(group))
+            return _statuses(self._group(group)[1])
         groups = self.status_report.groups
         return [{"Name": name, "Identifiers": _statuses(found)} for name, found in groups.items()]
 
@@ -82,26 +82,29 @@ class CoreStatusReport(CorePart):
         if group is None:
             groups = self.status_report.groups
             return [{"Name": name, "Identifiers": _all_reports(found)} for name, found in groups.items()]
-        identifiers = self._group(group)
+        _, identifiers = self._group(group)
         if identifier is None:
             return _all_reports(identifiers)
-        if identifier not in identifiers:
+        found = _called(identifiers, identifier)
+        if found is None:
             raise MIError(404, "Identifier not found")
-        return _reports(identifiers[identifier])
+        return _reports(found)
 
     @mi_command("identifiers", "", "group", aliases=["sr_list_identifiers"], module="status_report", read_only=True)
     def mi_sr_list_identifiers(self, group: str | None = None) -> object:
         """lists what has a status, in all groups or in one"""
         if group is not None:
-            return {"Group": group, "Identifiers": list(self._group(group))}
+            name, found = self._group(group)
+            return {"Group": name, "Identifiers": list(found)}
         groups = self.status_report.groups
         return [{"Group": name, "Identifiers": list(found)} for name, found in groups.items()]
 
-    def _group(self, name: str) -> Mapping[str, Identifier]:
-        found = self.status_report.groups.get(name)
-        if found is None:
-            raise MIError(404, "Group not found")
-        return found
+    def _group(self, name: str) -> tuple[str, Mapping[str, Identifier]]:
+        """The group of that name, in any case, as it calls itself."""
+        for known, found in self.status_report.groups.items():
+            if known.lower() == name.lower():
+                return known, found
+        raise MIError(404, "Group not found")
 
     # -- functions ------------------------------------------------------------------------------------------------
 
@@ -113,6 +116,10 @@ class CoreStatusReport(CorePart):
         except LookupError:
             return INT_MIN
         return status or INITIALIZING  # 0 would end the script
+
+
+def _called(identifiers: Mapping[str, Identifier], name: str) -> Identifier | None:
+    return next((found for known, found in identifiers.items() if known.lower() == name.lower()), None)
 
 
 def _status(found: Identifier) -> dict[str, object]:
