@@ -1,6 +1,6 @@
 """A network in memory: hosts under test and peers that a test plays, without sockets of the system.
 
-Everything that is sent arrives in order in the next turn of the event loop, unless a test lets it get lost.  An
+Everything that is sent arrives in order in the next turn of the host's event loop, unless a test lets it get lost.  An
 address is there as soon as a host listens at it or a test asks for a `peer`; what is sent to another one is lost.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 from collections.abc import Callable, Sequence
 
 from ..errors import ConfigurationError
@@ -16,11 +17,20 @@ from ..sip import Message
 from ..sip.framing import StreamError, StreamFramer
 from ..sip.received import Received
 from ..sip.sockets import ListeningSocket, Target, ip_address, split_socket
+from ..values import encode
+
+_LINE_END = re.compile(r"\r?\n")
 
 Place = tuple[str, str, int]
 """Transport, address, port."""
 
 Deliver = Callable[[bytes, tuple[str, int]], None]
+
+
+def on_wire(text: str) -> bytes:
+    """A message as the network has it: the text may have any line ends, and need not end with an empty line."""
+    text = _LINE_END.sub("\r\n", text.lstrip())
+    return encode(text if "\r\n\r\n" in text else f"{text.rstrip()}\r\n\r\n")
 
 
 class MemoryNetwork:
@@ -31,6 +41,7 @@ class MemoryNetwork:
         """Host name → its addresses."""
         self.loses: Callable[[bytes], bool] = lambda data: False
         self._places: dict[Place, Deliver] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def peer(self, text: str) -> MemoryPeer:
         """Somebody at `transport:address:port`, played by the test."""
@@ -53,7 +64,8 @@ class MemoryNetwork:
     def send(self, data: bytes, source: tuple[str, int], place: Place) -> None:
         """Carry a packet."""
         if not self.loses(data):
-            asyncio.get_running_loop().call_soon(self._arrive, data, source, place)
+            loop = self._loop or asyncio.get_running_loop()
+            loop.call_soon(self._arrive, data, source, place)
 
     def _arrive(self, data: bytes, source: tuple[str, int], place: Place) -> None:
         deliver = self._places.get(place)
@@ -68,6 +80,7 @@ class MemoryNetwork:
         return socket
 
     async def datagrams(self, socket: ListeningSocket, receive: Callable[[bytes, Received], None]) -> MemoryDatagrams:
+        self._loop = asyncio.get_running_loop()
         return MemoryDatagrams(self, socket, receive)
 
     def streams(
@@ -156,9 +169,7 @@ class MemoryPeer:
 
     def send(self, data: bytes | str, address: str, port: int) -> None:
         """Send a message; a text may have any line ends."""
-        if isinstance(data, str):
-            lines = data.lstrip().splitlines()
-            data = "\r\n".join(lines if "" in lines else [*lines, "", ""]).encode("utf-8", "surrogateescape")
+        data = on_wire(data) if isinstance(data, str) else data
         transport, own, own_port = self.place
         self._network.send(data, (own, own_port), (transport, address, port))
 

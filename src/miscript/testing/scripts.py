@@ -21,9 +21,9 @@ from ..host.runs import Budget
 from ..script.diagnostics import Diagnostic
 from ..script.runtime import Run
 from ..sip import Message
-from ..values import Value, encode
+from ..values import Value
 from .clock import ManualClock
-from .network import MemoryNetwork
+from .network import MemoryNetwork, on_wire
 
 T = TypeVar("T")
 
@@ -124,7 +124,11 @@ class RunningScript:
         that is none.
         """
         before = len(self._printed)
-        given = message if message is None or isinstance(message, Message) else Message.parse(_wire(message))
+        given = (
+            message
+            if message is None or isinstance(message, Message)
+            else Message.parse(message if isinstance(message, bytes) else on_wire(message))
+        )
         run = self.wait(self.host.run_route(kind, name, message=given, parameters=parameters))
         return RouteCall(run.rc, "".join(self._printed[before:]), run.avps, run)
 
@@ -187,14 +191,6 @@ class RunningScript:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _wire(message: str | bytes) -> bytes:
-    """A message as the network has it; a text may have any line ends, and need not end with an empty line."""
-    if isinstance(message, bytes):
-        return message
-    lines = message.lstrip().splitlines()
-    return encode("\r\n".join(lines if "" in lines else [*lines, "", ""]))
 
 
 def run_script(
