@@ -80,36 +80,43 @@ class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogComman
         services.provide("dialog", OfferedDialogs(self))
 
     def init(self) -> None:
-        if self.hash_size < 1 or self.hash_size & (self.hash_size - 1):
-            raise ConfigurationError(f"dialog: hash_size is {self.hash_size}, expected a power of two")
-        if self.dlg_match_mode not in set(MatchMode):
-            raise ConfigurationError(f"dialog: dlg_match_mode is {self.dlg_match_mode}, expected 0, 1 or 2")
-        if self.db_mode:
-            raise ConfigurationError(f"dialog: db_mode is {self.db_mode}, only 0 is available")
-        for name in ("dialog_replication_cluster", "profile_replication_cluster", "cachedb_url"):
-            if getattr(self, name):
-                raise ConfigurationError(f"dialog: {name} is set, it is not available yet")
-        for name in ("default_timeout", "options_ping_interval", "reinvite_ping_interval"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"dialog: {name} is {getattr(self, name)}, expected at least 1")
+        self._check_parameters()
         try:
             profiles = Profiles(self.profiles_no_value, self.profiles_with_value)
         except ValueError as error:
-            raise ConfigurationError(f"dialog: a profile: {error}") from error
+            raise ConfigurationError(f"'profiles_no_value': {error}", parameter="profiles_no_value") from error
         for shared in profiles.shared:
             log.warning("profile '%s' is not shared with others here", shared)
         self.calls.profiles = profiles
         self.calls.table = DialogTable(self.hash_size, self.calls.table.first_number)
         self.calls.default_lifetime = self.default_timeout
-        self.calls.delete_delay = max(0, self.delete_delay)
+        self.calls.delete_delay = self.delete_delay
         extra = self.dlg_extra_hdrs.strip()
         self.requests.extra_headers = f"{extra}\r\n" if extra else ""
         self.tracking.mode = MatchMode(self.dlg_match_mode)
         self.tracking.parameter = self.rr_param
         self.tracking.init()
 
+    def _check_parameters(self) -> None:
+        if self.hash_size < 1 or self.hash_size & (self.hash_size - 1):
+            raise _wrong("hash_size", self.hash_size, "expected a power of two")
+        if self.dlg_match_mode not in set(MatchMode):
+            raise _wrong("dlg_match_mode", self.dlg_match_mode, "expected 0, 1 or 2")
+        for name in ("db_mode", "dialog_replication_cluster", "profile_replication_cluster", "cachedb_url"):
+            if value := getattr(self, name):
+                raise _wrong(name, value, "which is not available yet")
+        for name in ("default_timeout", "options_ping_interval", "reinvite_ping_interval"):
+            if (value := getattr(self, name)) < 1:
+                raise _wrong(name, value, "expected at least 1")
+        if self.delete_delay < 0:
+            raise _wrong("delete_delay", self.delete_delay, "expected at least 0")
+
     async def start(self) -> None:
         self.services.tasks.spawn(self.calls.deadlines.run(), "the times of dialogs")
+
+
+def _wrong(name: str, value: int | str, expected: str) -> ConfigurationError:
+    return ConfigurationError(f"'{name}' is {value!r}, {expected}", parameter=name)
 
 
 class OfferedDialogs:
