@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from ..values import decode
 
@@ -40,8 +41,7 @@ _LINE = re.compile(rb"[^\n]*(?:\n|\Z)")
 _FOLD = re.compile(rb"[ \t]*\r?\n[ \t]+")
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderField:
+class HeaderField(NamedTuple):
     """One header field.
 
     `name` is as written, `key` its long form in lower case, `value` unfolded and without blanks around it; `start`
@@ -55,6 +55,7 @@ class HeaderField:
     end: int
 
 
+@lru_cache(maxsize=1024)
 def header_key(name: str) -> str:
     """The name under which a field is looked up: in lower case, compact names in their long form."""
     lower = name.lower()
@@ -70,7 +71,9 @@ def scan_headers(data: bytes, start: int, end: int) -> Iterator[HeaderField]:
             line = _LINE.match(data, at, end)
             at = line.end() if line else end
             continue
-        name = decode(found["name"])
-        value = decode(_FOLD.sub(b" ", found["value"]).strip())
-        yield HeaderField(name, header_key(name), value, at, found.end())
-        at = found.end()
+        name, value = found.groups()
+        if b"\n" in value:
+            value = _FOLD.sub(b" ", value)
+        text, behind = decode(name), found.end()
+        yield HeaderField(text, header_key(text), decode(value.strip()), at, behind)
+        at = behind

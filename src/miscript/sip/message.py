@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..values import decode, encode
@@ -152,13 +152,26 @@ class Message:
     def copy(self) -> Message:
         """The same message with its edits so far; what is changed in one is not seen in the other."""
         new = Message.__new__(Message)
-        for name in Message.__slots__:
-            setattr(new, name, getattr(self, name))
+        new._body_start = self._body_start
+        new._by_key = self._by_key
+        new._fields = self._fields
+        new._first_via = self._first_via
+        new._headers_start = self._headers_start
+        new._via_is_read = self._via_is_read
+        new.data = self.data
+        new.method = self.method
+        new.number = self.number
+        new.original_uri = self.original_uri
+        new.reason = self.reason
+        new.received = self.received
+        new.status = self.status
+        new.version = self.version
         new.branch = self.branch.copy()
         new.branches = [branch.copy() for branch in self.branches]
         new.reply_headers = self.reply_headers.copy()
         new.hop_headers = self.hop_headers.copy()
-        new.via_wishes = replace(self.via_wishes)
+        wishes = self.via_wishes
+        new.via_wishes = ViaWishes(wishes.rport, wishes.own_rport, wishes.host, wishes.port)
         new._edits = self._edits.copy()
         return new
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061, "sctp": 5060, "ws": 80, "wss": 443}
@@ -129,6 +130,7 @@ def split_host(text: str) -> tuple[str, int | None]:
     return host, int(port)
 
 
+@lru_cache(maxsize=4096)
 def ip_address(host: str) -> str | None:
     """The address that `host` is, without brackets and in its shortest form; None when it is a name."""
     try:

@@ -145,7 +145,7 @@ class Answers:
             return
         transaction.deciding = True
         try:
-            while not (_is_answered(transaction) or self._waits(transaction)):
+            while not (_is_answered(transaction) or transaction.pending):
                 winner = best(transaction.active, transaction.cancelled)
                 if winner is None:
                     return
@@ -158,9 +158,6 @@ class Answers:
                     self._give(transaction, winner)
         finally:
             transaction.deciding = False
-
-    def _waits(self, transaction: ProxyTransaction) -> bool:
-        return bool(transaction.pending) or transaction.waits_for_branches > 0
 
     async def _failure_route(self, name: str, transaction: ProxyTransaction, winner: ClientBranch) -> None:
         message = transaction.request.copy()

@@ -87,10 +87,8 @@ class Relaying:
         if not targets:
             log.error("'%s' cannot be resolved", next_hop)
             return UNRESOLVABLE
-        for number, target in enumerate(targets):
-            branch = await self._send(transaction, draft, message, target)
-            if branch is not None:
-                branch.others = list(targets[number + 1 :])
+        for target in targets:
+            if await self._send(transaction, draft, message, target) is not None:
                 return 1
         return SEND_FAILED
 

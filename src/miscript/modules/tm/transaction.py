@@ -38,12 +38,12 @@ class ClientBranch(Timed):
     """A branch that has been sent.
 
     `status` is that of its last reply and `reply` its final one; `is_local` tells that we made the last one up
-    (a timeout).  `others` are more places to try when this one cannot be reached.
+    (a timeout).
     """
 
     __slots__ = (
         "attributes", "cancel", "cancel_data", "index", "is_final", "is_local", "key", "message", "on_reply",
-        "others", "received_status", "reply", "sent", "socket", "status", "target", "transaction", "wants_cancel",
+        "received_status", "reply", "sent", "socket", "status", "target", "transaction", "wants_cancel",
         "where",
     )  # fmt: skip
 
@@ -69,7 +69,6 @@ class ClientBranch(Timed):
         self.socket = socket
         self.sent = sent
         self.key = key
-        self.others: list[Target] = []
         self.status = 0
         self.received_status: int | None = None
         self.reply: Message | None = None
@@ -104,14 +103,14 @@ class ProxyTransaction(Timed):
 
     __slots__ = (
         "abandoned", "active_from", "armed", "avps", "branches", "cancelled", "closed", "data", "deciding", "ended",
-        "final_sent", "flags", "hash", "key", "last_reply", "local_headers", "local_last", "number", "outcome",
-        "provisional", "reply_status", "reply_target", "request", "to_tag", "waits_for_branches",
+        "final_sent", "flags", "hash", "key", "last_reply", "local_last", "number", "outcome",
+        "provisional", "reply_status", "reply_target", "request", "to_tag",
     )  # fmt: skip
 
     def __init__(self, number: int, request: Message, machine: Machine, key: Key | None) -> None:
         super().__init__(machine)
         self.number = number
-        self.hash = number * 40503 & 0xFFFF
+        self.hash = 0
         self.request = request
         self.key = key
         self.branches: list[ClientBranch] = []
@@ -129,11 +128,9 @@ class ProxyTransaction(Timed):
         self.closed = False
         self.deciding = False
         self.ended = False
-        self.waits_for_branches = 0
         self.abandoned: Deadline | None = None
         self.outcome: Callable[[Reply], None] | None = None
         self.provisional: Callable[[Message], None] | None = None
-        self.local_headers: Sequence[str] = ()
         self.data: dict[str, Any] = {}
 
     @property
