@@ -1,7 +1,30 @@
-"""`python -m benchmarks`: all benchmarks of the script and of `mi()`; prints the table of docs/performance.md."""
+"""`python -m benchmarks [NAME]...`: the benchmarks of docs/performance.md; without a name those of `make bench`.
+
+`mi_http` is not among those, because it installs other servers first; `python -m benchmarks mi_http` runs it.
+"""
 
 from __future__ import annotations
 
-from .script_costs import main
+import importlib
+import sys
+
+NAMES = ("script_costs", "mi_client", "traced", "one_shot")
+OTHERS = ("mi_http",)
+
+
+def main() -> None:
+    first = sys.argv[1:2]
+    if first in (["mi_http"],):  # it has options of its own
+        del sys.argv[1]
+        names = first
+    else:
+        names = sys.argv[1:] or list(NAMES)
+    for name in names:
+        if name not in NAMES + OTHERS:
+            raise SystemExit(f"no such benchmark: '{name}'; there are {', '.join(NAMES + OTHERS)}")
+    for name in names:
+        print(f"== {name}", flush=True)
+        importlib.import_module(f".{name}", __package__).main()
+
 
 main()
