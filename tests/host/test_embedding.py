@@ -19,7 +19,7 @@ def test_a_clean_script_has_no_mistakes_also_for_a_run():
 
 
 def test_what_is_not_available_yet_is_a_mistake_only_for_a_run():
-    later = source("route { options_reply(); }", 'loadmodule "options.so"')
+    later = source("route { do_routing(); }", 'loadmodule "drouting.so"')
     assert miscript.check(later) == ()
     assert [found.code for found in miscript.check(later, run=True)] == ["E309"]
 
