@@ -124,6 +124,15 @@ def test_a_port_that_is_no_number_is_looked_at_after_address_and_list(host):
     assert host.mi("check_blacklists", ["tcp", "10.0.0.1", "x"]) == (404, "Bad params")
 
 
+def test_parameters_of_a_wrong_type_are_answered_like_missing_values(host):
+    assert host.mi("list_blacklists", [None])[:2] == (-32000, "Server error")
+    assert host.mi("check_blacklists", [None]) == (400, "Missing or bad IP")
+    assert host.mi("check_blacklists", ["udp", "10.0.0.1", 5060, None]) == (404, "Bad params")
+    assert host.mi("check_blacklist", [None, "10.0.0.1"]) == (400, "Missing or bad blacklist name")
+    assert host.mi("add_blacklist_rule", ["ex", None]) == (404, "Bad rule")
+    assert host.mi("add_blacklist_rule", ["ex", "10.0.0.1", None])[:2] == (-32000, "Server error")
+
+
 def test_a_pattern_may_hold_commas(host):
     assert host.mi("add_blacklist_rule", ["rw", "udp,10.0.0.9,5060,a,b"]) == "OK"
     assert host.mi("list_blacklists", ["rw"])["Rules"][0]["Match"] == "a,b"

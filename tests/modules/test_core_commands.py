@@ -130,6 +130,8 @@ def test_profiling_levels_are_kept_by_process(host):
     assert host.mi("profiling_proc", {"id": 1}) == {
         "Processes": [{"ID": 1, "PID": PID, "Profiling level": 2, "Type": "timer"}]
     }
+    assert host.mi("profiling_proc", {"id": None}) == host.mi("profiling_proc", {"level": "x"})
+    assert host.mi("profiling_proc", {"pid": "x", "level": 3}) == "OK"
     assert host.mi("profiling_proc", {"id": 99}) == (-32602, "Invalid params", "Bad process ID")
     assert host.mi("profiling_proc", {"pid": 1}) == (-32602, "Invalid params", "Bad PID")
     assert host.mi("profiling_proc", [0])[2] == "Ambiguous call, use named parameters instead"

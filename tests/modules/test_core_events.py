@@ -81,6 +81,7 @@ def test_subscribing_again_replaces_the_time(host):
     [
         (["E_NONE", "udp:a"], (400, "Bad parameter value")),
         (["E_CORE_LOG", "xyz:a"], (400, "Bad parameter value")),
+        (["E_CORE_LOG", ""], (-32602, "Invalid params", "Bad type for parameter 'socket'")),
         (["E_CORE_LOG", "udp"], (400, "Bad parameter value")),
         (["E_CORE_LOG", "udp:1"], (400, "Bad parameter value")),
         (["E_CORE_LOG", "xyz:a", -5], (-32602, "Invalid params", "Negative expire value")),

@@ -111,3 +111,10 @@ def test_groups_and_identifiers_are_found_in_any_case():
     assert host.mi("sr_get_status", ["Core", "MAIN"]) == host.mi("sr_get_status", ["core"])
     assert host.mi("sr_list_identifiers", ["CORE"]) == {"Group": "core", "Identifiers": ["main"]}
     assert host.mi("sr_list_reports", ["CORE", "Main"]) == host.mi("sr_list_reports", ["core", "main"])
+
+
+def test_what_may_be_left_out_counts_as_left_out_when_it_is_no_text():
+    host = CoreHost()
+    assert host.mi("sr_get_status", ["core", None]) == host.mi("sr_get_status", ["core"])
+    assert host.mi("sr_list_status", [True]) == host.mi("sr_list_status")
+    assert host.mi("sr_list_identifiers", [None]) == host.mi("sr_list_identifiers")

@@ -85,6 +85,16 @@ def unread(value: object) -> object:
     return value
 
 
+def text_or_none(value: object) -> str | None:
+    """What a text reader gives, or None for what it refuses: some commands take that for a parameter left out."""
+    return value if isinstance(value, str) else _text(value)
+
+
+def integer_or_none(value: object) -> int | None:
+    """What an integer reader gives, or None for what it refuses."""
+    return _integer_in(value) if isinstance(value, str) else _integer(value)
+
+
 def reader_for(parameter: inspect.Parameter, name: str, owner: Callable[..., object]) -> Reader:
     """The reader that `parameter`'s annotation asks for; `name` is what requests call it.
 

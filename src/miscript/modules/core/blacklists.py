@@ -18,10 +18,11 @@ from typing import Final
 from ...errors import ConfigurationError, MIError
 from ...exports import mi_command, script_function
 from ...mi.command import NO_RESULT
-from ...mi.parameters import Raw, integer_reader
+from ...mi.parameters import Raw, integer_or_none, text_or_none
 from ...script.runtime import Run
 from ...services import Services
 from .blacklist_rules import (
+    Address,
     Destination,
     Rule,
     parse_address,
@@ -39,6 +40,8 @@ MAX_RULES: Final = 100_000
 """Rules of one list: scripts can make them out of what the network sends."""
 
 log = logging.getLogger("miscript.blacklists")
+
+_LEFT_OUT: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +164,14 @@ class CoreBlacklists(CorePart):
     # -- commands -------------------------------------------------------------------------------------------------
 
     @mi_command("list", "", "name", aliases=["list_blacklists"], module="blacklists", read_only=True)
-    def mi_list_blacklists(self, name: str | None = None) -> object:
+    def mi_list_blacklists(self, name: Raw = _LEFT_OUT) -> object:
         """lists the rules of all blacklists, or of one"""
-        if name is None:
+        if name is _LEFT_OUT:
             return {"Lists": [found.shown(self._blacklist_time()) for found in self.blacklists.values()]}
-        found = self.blacklists.get(name)
+        wanted = text_or_none(name)
+        if wanted is None:
+            return NO_RESULT
+        found = self.blacklists.get(wanted)
         if found is None:
             raise MIError(404, "Unknown name")
         return found.shown(self._blacklist_time())
@@ -180,7 +186,7 @@ class CoreBlacklists(CorePart):
         module="blacklists",
         read_only=True,
     )
-    def mi_check_blacklists(self, ip: str, proto: str | None = None, port: Raw = 0, pattern: str = "") -> object:
+    def mi_check_blacklists(self, ip: Raw, proto: Raw = _LEFT_OUT, port: Raw = 0, pattern: Raw = "") -> object:
         """lists the blacklists that forbid a destination"""
         destination = _destination(ip, proto, port, pattern)
         return [name for name, found in self.blacklists.items() if found.match(destination, self._blacklist_time())]
@@ -196,7 +202,7 @@ class CoreBlacklists(CorePart):
         read_only=True,
     )
     def mi_check_blacklist(
-        self, name: str, ip: str, proto: str | None = None, port: Raw = 0, pattern: str = ""
+        self, name: Raw, ip: Raw, proto: Raw = _LEFT_OUT, port: Raw = 0, pattern: Raw = ""
     ) -> object:
         """shows the rule of a blacklist that forbids a destination"""
         _address(ip)
@@ -208,16 +214,16 @@ class CoreBlacklists(CorePart):
         return entry.shown(now)
 
     @mi_command("add_rule", "name rule", "name rule expire", aliases=["add_blacklist_rule"], module="blacklists")
-    def mi_add_blacklist_rule(self, name: str, rule: str, expire: Raw = None) -> object:
+    def mi_add_blacklist_rule(self, name: Raw, rule: Raw, expire: Raw = _LEFT_OUT) -> object:
         """adds a rule to a blacklist, for good or for as many seconds as given"""
         found = self._changeable_blacklist(name)
         parsed = _rule(rule)
         lifetime = 0
-        if expire is not None:
-            try:
-                lifetime = _integer("expire", expire)
-            except MIError:  # the server says no more about it
+        if expire is not _LEFT_OUT:
+            seconds = integer_or_none(expire)
+            if seconds is None:
                 return NO_RESULT
+            lifetime = seconds
             if lifetime <= 0:
                 raise MIError(404, "Bad expire value")
             if EXPIRE not in found.flags:
@@ -227,20 +233,20 @@ class CoreBlacklists(CorePart):
         return OK
 
     @mi_command("del_rule", "name rule", aliases=["del_blacklist_rule"], module="blacklists")
-    def mi_del_blacklist_rule(self, name: str, rule: str) -> object:
+    def mi_del_blacklist_rule(self, name: Raw, rule: Raw) -> object:
         """removes a rule from a blacklist"""
         found = self._changeable_blacklist(name)
         if not found.remove(_rule(rule)):
             raise MIError(404, "Rule not found")
         return OK
 
-    def _blacklist(self, name: str) -> Blacklist:
-        found = self.blacklists.get(name)
+    def _blacklist(self, name: Raw) -> Blacklist:
+        found = self.blacklists.get(text_or_none(name) or "")
         if found is None:
             raise MIError(400, "Missing or bad blacklist name")
         return found
 
-    def _changeable_blacklist(self, name: str) -> Blacklist:
+    def _changeable_blacklist(self, name: Raw) -> Blacklist:
         found = self._blacklist(name)
         if READ_ONLY in found.flags:
             raise MIError(403, "Cannot modify read-only blacklist")
@@ -330,31 +336,27 @@ def _protocol(text: str | None) -> str | None:
     return parse_protocol(text) if text and text.lower() != "any" else None
 
 
-def _address(ip: str) -> None:
+def _address(ip: Raw) -> Address:
     try:
-        parse_address(ip)
+        return parse_address(text_or_none(ip) or "")
     except ValueError as error:
         raise MIError(400, "Missing or bad IP") from error
 
 
-def _destination(ip: str, proto: str | None, port: Raw, pattern: str) -> Destination:
-    _address(ip)
+def _destination(ip: Raw, proto: Raw, port: Raw, pattern: Raw) -> Destination:
+    address = _address(ip)
+    number, text = integer_or_none(port), text_or_none(pattern)
     try:
-        protocol = None if proto is None else parse_protocol(proto)
-        return Destination(parse_address(ip), protocol, _integer("port", port), pattern)
-    except (ValueError, MIError) as error:
+        protocol = None if proto is _LEFT_OUT else parse_protocol(text_or_none(proto) or "")
+    except ValueError as error:
         raise MIError(404, "Bad params") from error
+    if number is None or text is None:
+        raise MIError(404, "Bad params")
+    return Destination(address, protocol, number, text)
 
 
-def _integer(name: str, value: Raw) -> int:
-    """A parameter that is to be an integer.  Raises MIError."""
-    found = integer_reader(name)(value)
-    assert isinstance(found, int)
-    return found
-
-
-def _rule(text: str) -> Rule:
+def _rule(text: Raw) -> Rule:
     try:
-        return parse_mi_rule(text)
+        return parse_mi_rule(text_or_none(text) or "")
     except ValueError as error:
         raise MIError(404, "Bad rule") from error

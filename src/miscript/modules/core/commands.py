@@ -19,6 +19,7 @@ from ...log_levels import python_level
 from ...mi.command import Raw
 from ...mi.jsonrpc import invalid_params
 from ...mi.origin import Origin
+from ...mi.parameters import integer_or_none
 from ...services import Process, Services
 from .log_consumers import LogConsumer, log_consumers
 from .part import CorePart
@@ -118,12 +119,13 @@ class CoreCommands(CorePart):
         return {"New xLog level": level}
 
     @mi_command("profiling_proc", "", "id", "pid", "level", "id level", "pid level")
-    def mi_profiling_proc(self, id: int | None = None, pid: int | None = None, level: int | None = None) -> object:
+    def mi_profiling_proc(self, id: Raw = None, pid: Raw = None, level: Raw = None) -> object:
         """shows or sets the profiling level of processes; it is kept, but nothing is profiled"""
-        found = self._processes(id, pid)
-        if level is None:
+        # As in the server, what is no integer counts as left out.
+        found, wanted = self._processes(integer_or_none(id), integer_or_none(pid)), integer_or_none(level)
+        if wanted is None:
             return {"Processes": [self._profile(process) for process in found]}
-        self._profiling.update({process.number: level for process in found})
+        self._profiling.update({process.number: wanted for process in found})
         return OK
 
     def _profile(self, process: Process) -> dict[str, object]:

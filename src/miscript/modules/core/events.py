@@ -61,6 +61,9 @@ class CoreEvents(CorePart):
         """subscribes a socket to an event, for 3600 seconds or as many as given"""
         if expire < 0:
             raise invalid_params("Negative expire value")
+        for name, value in (("event", event), ("socket", socket)):
+            if not value:
+                raise invalid_params(f"Bad type for parameter '{name}'")
         if event not in self.services.events.published() or not self._subscribe(event, socket, expire):
             raise MIError(400, "Bad parameter value")
         return OK

@@ -13,6 +13,7 @@ from typing import Final
 
 from ...errors import MIError
 from ...exports import mi_command, script_function
+from ...mi.parameters import Raw, text_or_none
 from ...script.runtime import Run
 from ...services import Services
 from ...status_report import MAIN, Identifier, StatusReport
@@ -25,7 +26,10 @@ READY: Final = 1
 
 
 class CoreStatusReport(CorePart):
-    """The group `status_report` of the Management Interface."""
+    """The group `status_report` of the Management Interface.
+
+    A parameter that may be left out and is no text counts as left out, as in the server.
+    """
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
@@ -53,18 +57,20 @@ class CoreStatusReport(CorePart):
     # -- commands -------------------------------------------------------------------------------------------------
 
     @mi_command("get", "group", "group identifier", aliases=["sr_get_status"], module="status_report", read_only=True)
-    def mi_sr_get_status(self, group: str, identifier: str = MAIN) -> object:
+    def mi_sr_get_status(self, group: str, identifier: Raw = None) -> object:
         """tells the status of a group, or of one of its identifiers"""
-        found = _called(self._group(group)[1], identifier)
+        name = text_or_none(identifier)
+        found = _called(self._group(group)[1], MAIN if name is None else name)
         if found is None:
             raise MIError(404, "Identity not found")
         return _status(found)
 
     @mi_command("status", "", "group", aliases=["sr_list_status"], module="status_report", read_only=True)
-    def mi_sr_list_status(self, group: str | None = None) -> object:
+    def mi_sr_list_status(self, group: Raw = None) -> object:
         """lists the statuses of all identifiers, of all groups or of one"""
-        if group is not None:
-            return _statuses(self._group(group)[1])
+        wanted = text_or_none(group)
+        if wanted is not None:
+            return _statuses(self._group(wanted)[1])
         groups = self.status_report.groups
         return [{"Name": name, "Identifiers": _statuses(found)} for name, found in groups.items()]
 
@@ -77,24 +83,26 @@ class CoreStatusReport(CorePart):
         module="status_report",
         read_only=True,
     )
-    def mi_sr_list_reports(self, group: str | None = None, identifier: str | None = None) -> object:
+    def mi_sr_list_reports(self, group: Raw = None, identifier: Raw = None) -> object:
         """lists the latest reports, of all groups, of one, or of one identifier"""
-        if group is None:
+        wanted, name = text_or_none(group), text_or_none(identifier)
+        if wanted is None:
             groups = self.status_report.groups
             return [{"Name": name, "Identifiers": _all_reports(found)} for name, found in groups.items()]
-        _, identifiers = self._group(group)
-        if identifier is None:
+        _, identifiers = self._group(wanted)
+        if name is None:
             return _all_reports(identifiers)
-        found = _called(identifiers, identifier)
+        found = _called(identifiers, name)
         if found is None:
             raise MIError(404, "Identifier not found")
         return _reports(found)
 
     @mi_command("identifiers", "", "group", aliases=["sr_list_identifiers"], module="status_report", read_only=True)
-    def mi_sr_list_identifiers(self, group: str | None = None) -> object:
+    def mi_sr_list_identifiers(self, group: Raw = None) -> object:
         """lists what has a status, in all groups or in one"""
-        if group is not None:
-            name, found = self._group(group)
+        wanted = text_or_none(group)
+        if wanted is not None:
+            name, found = self._group(wanted)
             return {"Group": name, "Identifiers": list(found)}
         groups = self.status_report.groups
         return [{"Group": name, "Identifiers": list(found)} for name, found in groups.items()]

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from ...errors import MIError
 from ...exports import mi_command
+from ...mi.parameters import Raw, text_or_none
 from .part import CorePart
 
 PROTOCOLS: Final = frozenset("udp tcp tls sctp ws wss ipsec bin bins hep_udp hep_tcp hep_tls smpp msrp msrps".split())
@@ -56,14 +57,15 @@ class CoreTcp(CorePart):
         return connections
 
     @mi_command("list", "", "proto", aliases=["list_tcp_conns"], module="tcp", read_only=True)
-    def mi_tcp_list(self, proto: str | None = None) -> object:
+    def mi_tcp_list(self, proto: Raw = None) -> object:
         """list all ongoing TCP based connections, optionally filtered by proto"""
         connections = self._tcp()
         if connections is None:
             return None
-        if proto is not None and proto.lower() not in PROTOCOLS:
+        name = text_or_none(proto)
+        if name is not None and name.lower() not in PROTOCOLS:
             raise MIError(400, "Bad protocol")
-        return {"Connections": list(connections.listed(proto and proto.lower()))}
+        return {"Connections": list(connections.listed(name and name.lower()))}
 
     @mi_command("close", "ipport", module="tcp")
     def mi_tcp_close(self, ipport: str) -> object:
