@@ -54,6 +54,7 @@ def test_requests_are_read(text: str, request_: Request) -> None:
         "1e2",
         "-1e300",
         "1.50",
+        "1e400",
         '"a\\n"',
     ],
 )
@@ -62,6 +63,17 @@ def test_ids_come_back_as_they_were_written(id_: str) -> None:
     batch = parse(f'[7,{CALL},"id":{id_}}},{CALL},"id":1}}]'.encode())
     assert isinstance(batch, Batch)
     assert [compact(message.id).decode() for message in batch.messages] == ["null", id_, "1"]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["NaN", "Infinity", '"\\ud800"', '"\x01"', "[1,]", "01", '"a\\qb"', "[" * 5000, "1 x", '"' + "\udcff" + '"'],
+)
+def test_a_number_beyond_doubles_makes_nothing_else_valid(rest: str) -> None:
+    text = CALL + f',"huge":1e400,"id":{rest}}}'
+    parsed = parse(text.encode("utf-8", "surrogateescape"))
+    assert isinstance(parsed, Failure)
+    assert parsed.error.code == -32700
 
 
 @pytest.mark.parametrize(

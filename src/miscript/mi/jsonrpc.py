@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -50,7 +51,8 @@ PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
 METHOD_AMBIGUOUS: Final = -32001
-INVALID_PARAMS: Final = -32602
+INVALID_HUGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}")
+_PARAMS: Final = -32602
 SERVER_ERROR: Final = -32000
 
 _PARAMS: Final = frozenset({list, dict})
@@ -161,7 +163,10 @@ def parse(data: bytes) -> Request | Batch | Failure:
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError:
-        return _parse_error()
+        try:
+            document = _with_huge_numbers(data)
+        except (ValueError, RecursionError):
+            return _parse_error()
     if _is_too_deep(document, data):
         return _parse_error()
     if document.__class__ is dict:
@@ -223,6 +228,17 @@ def _is_too_deep(document: object, data: bytes) -> bool:
 def _containers(values: Iterable[object]) -> list[Iterable[object]]:
     """Those of `values` that hold values themselves, each as its values."""
     return [value.values() if isinstance(value, dict) else value for value in values if isinstance(value, dict | list)]
+
+
+def _with_huge_numbers(data: bytes) -> Any:
+    """The document, if `1e400` and the like are all that orjson did not take; JSON allows them.  Raises ValueError."""
+    if _HUGE.search(data) is None or b"\\ud" in data.lower():  # half a character may stand behind `\ud`
+        raise ValueError("no JSON")
+    return json.loads(data.decode("utf-8"), parse_constant=_no_number)
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"'{name}' is no JSON")
 
 
 def _as_written(data: bytes) -> Any:
