@@ -51,10 +51,10 @@ PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
 METHOD_AMBIGUOUS: Final = -32001
-INVALID_HUGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}")
-_PARAMS: Final = -32602
+INVALID_PARAMS: Final = -32602
 SERVER_ERROR: Final = -32000
 
+_HUGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}")
 _PARAMS: Final = frozenset({list, dict})
 _IDS: Final = frozenset({str, int, float, NumberAsWritten, type(None)})
 
