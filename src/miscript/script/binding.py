@@ -157,4 +157,6 @@ def constant_argument(text: str, kind: str) -> Value:
         stripped = text.strip()
         if stripped.lstrip("+-").isdecimal() and len(stripped) <= 11:
             return int(stripped)
+    if kind == "word":
+        return next(iter(text.split()), "")
     return text

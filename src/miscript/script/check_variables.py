@@ -170,8 +170,36 @@ class VariableChecker:
             exact = signature.minimum == most
             takes = arguments_in_words(most, "") if exact else f"{signature.minimum} to {most} arguments"
             self.add("E411", f"'{full}' takes {takes}, {count} {'is' if count == 1 else 'are'} given", node.span)
-        for argument in node.arguments:
+            return
+        for argument, kind in zip(node.arguments, signature.kinds, strict=False):
             self._template_variables(argument)
+            wrong = _wrong_argument(full, kind, argument)
+            if wrong is not None:
+                self.add("E411", f"'{full}' {wrong}", node.span)
+
+
+_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
+_NEVER_NEGATIVE = ("s.width", "sdp.line")
+
+
+def _wrong_argument(transformation: str, kind: str, argument: n.Template) -> str | None:
+    """What an argument of a transformation cannot be, in words; None when it may do."""
+    text = argument.constant
+    if transformation.startswith("s.fill."):
+        if text is None:
+            return "takes no variables as arguments"
+        if kind == "string" and text in ("", "''"):
+            return "needs a text to fill with"
+    if text is None:
+        return None
+    if kind == "integer":
+        if not _INTEGER.fullmatch(text):
+            return f"takes a number here, found '{text}'"
+        if "-" in text and transformation in _NEVER_NEGATIVE:
+            return f"takes no negative number, found {text.strip()}"
+    if transformation in ("s.index", "s.rindex") and kind in ("word", "string") and len(text.split()) > 1:
+        return f"looks for a text without blanks, found '{text}'; put it into a variable"
+    return None
 
 
 def arguments_in_words(count: int, bound: str) -> str:

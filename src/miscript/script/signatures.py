@@ -151,7 +151,7 @@ class Binder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TransformationSignature:
-    """`minimum` to `len(kinds)` arguments, each "string", "integer", "char" or "regex"."""
+    """`minimum` to `len(kinds)` arguments, each "string", "word" (it ends at a blank), "integer", "char" or "regex"."""
 
     class_name: str
     name: str

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 
 from ....values import NumberWithText, Value, decode, encode
-from .table import text_transformation
+from .table import text_transformation, value_transformation
 
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,20}")
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{0,16}")
@@ -28,9 +28,15 @@ def s_dec2hex(text: str) -> Value:
     return f"{int(text) & 0xFFFFFFFF:x}" if _DECIMAL.fullmatch(text) else None
 
 
-@text_transformation("s", "hex2dec")
-def s_hex2dec(text: str) -> Value:
-    """The number that hexadecimal digits (without `0x`) stand for; computes in 32 bits, prints without a sign."""
+@value_transformation("s", "hex2dec")
+def s_hex2dec(value: Value) -> Value:
+    """The number that hexadecimal digits (without `0x`) stand for; computes in 32 bits, prints without a sign.
+
+    A number stays as it is.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value
     if not _HEXADECIMAL.fullmatch(text):
         return None
     number = int(text or "0", 16)
@@ -74,7 +80,7 @@ def s_b64decode(text: str) -> Value:
     return decode(decoded) if base64.b64encode(decoded) == padded else None
 
 
-@text_transformation("s", "xor", kinds=("string",))
+@text_transformation("s", "xor", kinds=("word",))
 def s_xor(text: str, key: str) -> Value:
     """Each byte combined with one of the key, which is repeated."""
     data, pad = encode(text), encode(key)
@@ -167,4 +173,4 @@ def _keyed_digest(algorithm: str) -> Callable[[str, str], Value]:
 for _name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512"):
     text_transformation("s", _name)(_digest(_name))
 for _name in ("sha1", "sha224", "sha256", "sha384", "sha512"):
-    text_transformation("s", f"{_name}_hmac", kinds=("string",))(_keyed_digest(_name))
+    text_transformation("s", f"{_name}_hmac", kinds=("word",))(_keyed_digest(_name))

@@ -103,7 +103,7 @@ def _pieces(replacement: str) -> tuple[bytes | int, ...]:
 _parse = lru_cache(_CACHED)(Substitution.parse)
 
 
-@text_transformation("re", "subst", kinds=("string",))
+@text_transformation("re", "subst", kinds=("string",), keeps=True)
 def re_subst(text: str, expression: str) -> Value:
     """Replace what a regular expression matches: `/pattern/replacement/flags`."""
     substitution = _parse(expression)

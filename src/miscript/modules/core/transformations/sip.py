@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from ....sip import NameAddr, Parameters, SipSyntaxError, SipUri, Via
+from ....sip.parameters import parse_parameters
 from ....values import NumberWithText, Value, byte_length
 from .table import text_transformation
 
@@ -42,8 +43,9 @@ def _via(text: str) -> Via | None:
 
 @lru_cache(_CACHED)
 def _parameters(text: str) -> Parameters | None:
+    """The parameters up to the end or a comma."""
     try:
-        return Parameters.parse(text) if text else None
+        return parse_parameters(text, 0, ends=",")[0] if text else None
     except SipSyntaxError:
         return None
 

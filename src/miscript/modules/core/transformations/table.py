@@ -24,16 +24,19 @@ F = TypeVar("F", bound=Callable[..., Value])
 
 
 def text_transformation(
-    class_name: str, *names: str, kinds: tuple[str, ...] = (), minimum: int | None = None
+    class_name: str, *names: str, kinds: tuple[str, ...] = (), minimum: int | None = None, keeps: bool = False
 ) -> Callable[[F], F]:
     """Register a function that takes the text of a value, and arguments of these kinds.
 
-    An "integer" argument is an `int`, all others are `str`.  `minimum` arguments must be given (default: all).
+    An "integer" argument is an `int`, all others are `str`; a "word" that is written out ends at a blank.  `minimum`
+    arguments must be given (default: all).  With `keeps`, a number whose text stays the same stays a number.
     """
 
     def register(function: F) -> F:
         whole = _of_text(function) if not kinds else _of_text_with(function, kinds)
-        prepare = None if not kinds else _prepare(function, kinds)
+        prepare = None if not kinds else _prepare(function, kinds, keeps)
+        if keeps:
+            whole = _keeping(whole)
         for name in names:
             _register(class_name, name, kinds, minimum, function, whole, prepare)
         return function
@@ -67,6 +70,14 @@ def _register(
     )
 
 
+def _keeping(transform: Callable[..., Value]) -> Callable[..., Value]:
+    def keeping(value: Value, *arguments: Value) -> Value:
+        result = transform(value, *arguments)
+        return value if isinstance(value, int) and result == plain_text(value) else result
+
+    return keeping
+
+
 def _of_text(function: Callable[[str], Value]) -> Callable[[Value], Value]:
     def transform(value: Value) -> Value:
         if isinstance(value, str):
@@ -86,7 +97,9 @@ def _of_text_with(function: Callable[..., Value], kinds: tuple[str, ...]) -> Cal
     return transform
 
 
-def _prepare(function: Callable[..., Value], kinds: tuple[str, ...]) -> Callable[..., Callable[[Value], Value]]:
+def _prepare(
+    function: Callable[..., Value], kinds: tuple[str, ...], keeps: bool
+) -> Callable[..., Callable[[Value], Value]]:
     def prepare(*arguments: Value) -> Callable[[Value], Value]:
         converted = _converted(kinds, arguments)
         if converted is None:
@@ -98,7 +111,7 @@ def _prepare(function: Callable[..., Value], kinds: tuple[str, ...]) -> Callable
                 return function(value, *given)
             return None if value is None else function(plain_text(value), *given)
 
-        return transform
+        return _keeping(transform) if keeps else transform
 
     return prepare
 

@@ -66,7 +66,7 @@ def _search_start(size: int, start: int) -> int:
     return start % size if start < 0 and size else start
 
 
-@text_transformation("s", "index", kinds=("string", "integer"), minimum=1)
+@text_transformation("s", "index", kinds=("word", "integer"), minimum=1)
 def s_index(text: str, needle: str, start: int = 0) -> Value:
     """Where `needle` is found first, looking from `start` on."""
     data, wanted = encode(text), encode(needle)
@@ -74,7 +74,7 @@ def s_index(text: str, needle: str, start: int = 0) -> Value:
     return found if found >= 0 else None
 
 
-@text_transformation("s", "rindex", kinds=("string", "integer"), minimum=1)
+@text_transformation("s", "rindex", kinds=("word", "integer"), minimum=1)
 def s_rindex(text: str, needle: str, start: int | None = None) -> Value:
     """Where `needle` is found last, not behind `start`."""
     data, wanted = encode(text), encode(needle)
@@ -94,7 +94,7 @@ def _padding(text: str, pattern: str, width: int) -> tuple[bytes, int] | None:
     return filler * (missing // len(filler) + 1), missing
 
 
-@text_transformation("s", "fill.left", kinds=("string", "integer"))
+@text_transformation("s", "fill.left", kinds=("string", "integer"), keeps=True)
 def s_fill_left(text: str, pattern: str, width: int) -> Value:
     """Put copies of `pattern` before the text until it is `width` bytes long; the last copy is whole."""
     found = _padding(text, pattern, width)
@@ -104,7 +104,7 @@ def s_fill_left(text: str, pattern: str, width: int) -> Value:
     return decode(filler[len(filler) - missing :]) + text if missing else text
 
 
-@text_transformation("s", "fill.right", kinds=("string", "integer"))
+@text_transformation("s", "fill.right", kinds=("string", "integer"), keeps=True)
 def s_fill_right(text: str, pattern: str, width: int) -> Value:
     """Put copies of `pattern` behind the text until it is `width` bytes long; the first copy is whole."""
     found = _padding(text, pattern, width)
