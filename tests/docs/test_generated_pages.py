@@ -146,7 +146,7 @@ def test_a_page_names_what_the_module_of_opensips_has_beside(generate):
 def test_every_transformation_is_listed_once_with_its_arguments(generate):
     page = generate.transformations_page()
     assert page.count("`{s.substr,integer,integer}`") == 1
-    assert "`{s.index,string[,integer]}`" in page
+    assert "`{s.index,word[,integer]}`" in page
     listed = re.findall(r"^\| `\{([a-z]+\.[a-z0-9._-]+)", page, re.MULTILINE)
     known = {f"{t.class_name}.{t.name}" for module in generate.module_classes() for t in module.transformations}
     assert sorted(listed) == sorted(known)

@@ -573,7 +573,6 @@ def test_values_of_a_dialog_are_bounded(calls: list[Call]):
     [
         ("hash_size", "100"),
         ("dlg_match_mode", "3"),
-        ("db_mode", "1"),
         ("dialog_replication_cluster", "1"),
         ("cachedb_url", '"redis://x"'),
         ("default_timeout", "0"),

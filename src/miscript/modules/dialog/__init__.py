@@ -85,6 +85,8 @@ class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogComman
             profiles = Profiles(self.profiles_no_value, self.profiles_with_value)
         except ValueError as error:
             raise ConfigurationError(f"'profiles_no_value': {error}", parameter="profiles_no_value") from error
+        if self.db_mode:
+            log.warning("db_mode is %d, but dialogs are kept in memory alone", self.db_mode)
         for shared in profiles.shared:
             log.warning("profile '%s' is not shared with others here", shared)
         self.calls.profiles = profiles
@@ -102,7 +104,7 @@ class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogComman
             raise _wrong("hash_size", self.hash_size, "expected a power of two")
         if self.dlg_match_mode not in set(MatchMode):
             raise _wrong("dlg_match_mode", self.dlg_match_mode, "expected 0, 1 or 2")
-        for name in ("db_mode", "dialog_replication_cluster", "profile_replication_cluster", "cachedb_url"):
+        for name in ("dialog_replication_cluster", "profile_replication_cluster", "cachedb_url"):
             if value := getattr(self, name):
                 raise _wrong(name, value, "which is not available yet")
         for name in ("default_timeout", "options_ping_interval", "reinvite_ping_interval"):

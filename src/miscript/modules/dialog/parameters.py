@@ -1,6 +1,6 @@
 """Parameters of module dialog that have no effect here: databases, caches and clusters are not available yet.
 
-They are accepted so that scripts need no change; `Dialog.init` refuses those that ask for something.
+They are accepted so that scripts need no change; `DialogModule.init` refuses those that ask for a cluster or a cache.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class StoreParameters:
     enable_stats = parameter(1, "Has no effect here: statistics cost nothing.")
     log_profile_hash_size = parameter(4, "Has no effect here: tables grow as they need.")
     db_url = parameter("", "A database; not used.")
-    db_mode = parameter(0, "When dialogs are written to a database; only 0, never, is available.")
+    db_mode = parameter(0, "When dialogs are written to a database; they never are here, which a warning says.")
     db_update_period = parameter(60, "For databases; it means nothing here.")
     db_flush_vals_profiles = parameter(0, "For databases; it means nothing here.")
     timer_bulk_del_no = parameter(1, "For databases; it means nothing here.")
