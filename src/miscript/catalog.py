@@ -128,6 +128,7 @@ class LoadedCatalog:
             cls is not None or stub or name in LATER_MODULES or name in facts()["core"]["builtin_modules"],
             parameters,
             tuple(cls.needs) if cls else (),
+            built_in=name in facts()["core"]["builtin_modules"],
         )
         self._loaded[name] = signature
         return signature
@@ -158,7 +159,7 @@ class LoadedCatalog:
             self._variables.setdefault(name, signature)
         for export in cls.variables if cls else ():
             self._variables[export.name] = _with_known_forms(
-                export.export(module, instance), known.get("variables", {}).get(export.name), module
+                export.export(module, instance, cls), known.get("variables", {}).get(export.name), module
             )
 
     def _add_transformations(self, cls: type[Module]) -> None:
@@ -308,7 +309,7 @@ def _with_known_forms(own: VariableSignature, facts: list[dict[str, Any]] | None
     if not facts:
         return own
     forms = tuple(_variable_form(f, module) for f in facts)
-    return VariableSignature(own.name, own.module, forms, own.help, own.bind)
+    return VariableSignature(own.name, own.module, forms, own.help, own.bind, own.complaint)
 
 
 def _parameter_signature(name: str, fact: str | dict[str, Any]) -> ParameterSignature:

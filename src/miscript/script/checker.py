@@ -88,7 +88,14 @@ class Checker(CallChecker):
                 help=near(item.name, self.catalog.names("module")),
             )
             return
-        self._load_spans.setdefault(module.name, item)
+        first = self._load_spans.setdefault(module.name, item)
+        if first is not item and not module.built_in:
+            self.add(
+                "E313",
+                f"module '{module.name}' is loaded a second time",
+                item.span,
+                help="delete the line",
+            )
         if all(known.name != module.name for known in self.program.modules):
             self.program.modules.append(module)
         if not module.available:

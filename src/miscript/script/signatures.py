@@ -134,6 +134,8 @@ class VariableSignature:
     forms: tuple[VariableForm, ...]
     help: str = ""
     bind: Callable[[Template | None, Index | None, Binder], VariableAccess] | None = None
+    complaint: Callable[[Template | None, Index | None, Binder], str | None] | None = None
+    """Where nothing can be bound: what `bind` would say of a name or an index that it cannot read."""
 
 
 class Binder(Protocol):
@@ -175,12 +177,16 @@ class ParameterSignature:
 
 @dataclass(frozen=True, slots=True)
 class ModuleSignature:
-    """A module as the checker sees it.  `available`: miscript has it, so a script that uses it can run."""
+    """A module as the checker sees it.
+
+    `available`: miscript has it, so a script that uses it can run.  `built_in` ones are always there in OpenSIPS.
+    """
 
     name: str
     available: bool
     parameters: dict[str, ParameterSignature] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    built_in: bool = False
 
 
 class Catalog(Protocol):

@@ -249,4 +249,26 @@ NAMES = {
         }
         """,
     ),
+    "E313": explanation(
+        "module loaded twice",
+        """
+        Each module is loaded once. OpenSIPS refuses to start when a script, or a file that it includes, loads one
+        again; only protocols that are built in (`proto_udp`, `proto_tcp`) may be named several times.
+        """,
+        r"""
+        loadmodule "json.so"
+        loadmodule "json.so"
+
+        route {
+            exit;
+        }
+        """,
+        r"""
+        loadmodule "json.so"
+
+        route {
+            exit;
+        }
+        """,
+    ),
 }
