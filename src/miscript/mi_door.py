@@ -81,7 +81,7 @@ class MiDoor(Module):
             self._audit = AuditLog(self.audit)
         self._repeats = {}
         self._watched = self._audit is not None or self.access is not None
-        if self.trace_bwlist:
+        if self.trace_bwlist and self.trace_destination in self.services.trace_destinations:
             self._bwlist = parse_bwlist(self.trace_bwlist, self.services.mi)
 
     async def start(self) -> None:

@@ -57,6 +57,7 @@ async def post(host, text=ECHO, head="", path="/mi"):
         (parameter("conn_timeout", -1), "conn_timeout"),
         (parameter("auth_username", "a"), "auth_password"),
         (parameter("auth_password", "a"), "auth_username"),
+        (parameter("auth_username", "") + parameter("auth_password", ""), "auth_username"),
         (parameter("auth_username", "a:b") + parameter("auth_password", "a"), "auth_username"),
         (parameter("tls_cert_file", "/dev/null"), "tls_key_file"),
         (parameter("tls_key_file", "/dev/null"), "tls_cert_file"),

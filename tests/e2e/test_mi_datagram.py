@@ -80,6 +80,7 @@ async def test_the_socket_of_another_user_is_not_replaced(tmp_path):
         (parameter("socket_name", "/nosuch/s"), "/nosuch/s"),
         (parameter("socket_name", "/tmp/" + "s" * 110), "sss"),
         (parameter("unix_socket_user", "nosuchuser"), "nosuchuser"),
+        (parameter("children_count", -1), "children_count"),
         (parameter("socket_name", "udp:0.0.0.0:5000"), "policy"),
         (parameter("socket_name", "udp:[::]:5000"), "policy"),
     ],

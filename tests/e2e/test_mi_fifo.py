@@ -121,7 +121,6 @@ async def test_a_fifo_that_was_removed_or_replaced_is_made_again(tmp_path, monke
         ("max_commands", 0, "max_commands"),
         ("max_request", 0, "max_request"),
         ("policy", "/nosuch.toml", "/nosuch.toml"),
-        ("trace_bwlist", "x: y", "x"),
     ],
 )
 async def test_parameters_that_cannot_work_keep_the_host_from_starting(name, value, names, tmp_path):
@@ -130,6 +129,21 @@ async def test_parameters_that_cannot_work_keep_the_host_from_starting(name, val
             pass
     (found,) = caught.value.diagnostics
     assert names in found.message
+
+
+async def test_the_commands_to_trace_are_read_only_where_there_is_a_destination(tmp_path):
+    lines = parameter("trace_bwlist", "x: y") + parameter("trace_destination", "collector")
+    async with doors(tmp_path, "mi_fifo", parameters=lines):
+        pass
+    hep = (
+        'socket=hep_udp:127.0.0.1:0\nloadmodule "proto_hep.so"\n'
+        'modparam("proto_hep", "hep_id", "[collector]127.0.0.1:9")\n'
+    )
+    with pytest.raises(ScriptError) as caught:
+        async with doors(tmp_path, "mi_fifo", parameters=hep + lines):
+            pass
+    (found,) = caught.value.diagnostics
+    assert "'x: y'" in found.message
 
 
 # -- replies -------------------------------------------------------------------------------------------------

@@ -165,6 +165,7 @@ def test_urls_name_collections(parameters: dict[str, Any], engines: dict[str, st
         ({"cache_collections": ["a;a"]}, "cache_collections"),
         ({"cache_clean_period": 0}, "cache_clean_period"),
         ({"cluster_id": 1}, "cluster_id"),
+        ({"cluster_id": -1}, "cluster_id"),
     ],
 )
 def test_parameters_without_sense_are_refused(parameters: dict[str, Any], at_fault: str) -> None:

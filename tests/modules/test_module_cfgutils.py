@@ -231,10 +231,11 @@ def test_presets_set_variables_before_the_script_starts() -> None:
         ("shvset", "=i:1"),
         ("shvset", "debug=i:x"),
         ("varset", "a=q:1"),
-        ("lock_pool_size", 3),
         ("lock_pool_size", 0),
         ("shv_hash_size", -1),
         ("hash_file", "/nonexistent/file"),
+        ("hash_file", ""),
+        ("initial_probability", 101),
     ],
 )
 def test_wrong_parameters_are_named(parameter: str, value: int | str) -> None:

@@ -62,7 +62,7 @@ class CachedbLocal(Module):
     def init(self) -> None:
         if self.cache_clean_period <= 0:
             raise ConfigurationError("cache_clean_period must be positive", parameter="cache_clean_period")
-        if self.cluster_id > 0:
+        if self.cluster_id:
             raise ConfigurationError("replication to a cluster is not available", parameter="cluster_id")
         if self.enable_restart_persistency:
             log.warning("enable_restart_persistency: entries are not kept from one run to the next")

@@ -72,9 +72,11 @@ class CfgUtils(Module):
     name = "cfgutils"
 
     initial_probability = parameter(10, "Probability in percent that `rand_event()` starts with.")
-    hash_file = parameter("", "File whose MD5 is kept at startup, for `check_config_hash`.")
+    hash_file: str | None = parameter(
+        None, "File whose MD5 is kept at startup, for `check_config_hash`.", kinds="string"
+    )
     shv_hash_size = parameter(64, "Decides the order in which `shv_get` lists the variables.")
-    lock_pool_size = parameter(32, "A power of 2; here each dynamic lock is one of its own and no pool is needed.")
+    lock_pool_size = parameter(32, "Accepted; here each dynamic lock is one of its own and no pool is needed.")
     shvset: list[str] = parameter([], "`name=i:number` or `name=s:text`: a `$shv` to start with.", repeatable=True)
     varset: list[str] = parameter([], "`name=i:number` or `name=s:text`: a `$var` to start with.", repeatable=True)
 
@@ -89,8 +91,10 @@ class CfgUtils(Module):
 
     def init(self) -> None:
         self.probability = self.initial_probability
-        if self.lock_pool_size < 1 or self.lock_pool_size & (self.lock_pool_size - 1):
-            raise ConfigurationError(f"{self.lock_pool_size} is no power of 2", parameter="lock_pool_size")
+        if self.probability > 100:
+            raise ConfigurationError(f"{self.probability} is more than 100 percent", parameter="initial_probability")
+        if self.lock_pool_size < 1:
+            raise ConfigurationError(f"expected at least 1, found {self.lock_pool_size}", parameter="lock_pool_size")
         if not 0 < self.shv_hash_size <= LARGEST_BUCKETS:
             raise ConfigurationError(f"expected a number up to {LARGEST_BUCKETS}", parameter="shv_hash_size")
         self.shared.buckets = self.shv_hash_size
@@ -98,7 +102,7 @@ class CfgUtils(Module):
             name, value = read_setting(text, "shvset")
             self.shared.variable(name).value = value
         self.services.provide("preset:var", dict(read_setting(text, "varset") for text in self.varset))
-        if self.hash_file:
+        if self.hash_file is not None:
             self.file_hash = self._hash_of_file()
             if self.file_hash is None:
                 raise ConfigurationError(f"'{self.hash_file}' cannot be read", parameter="hash_file")
@@ -391,7 +395,7 @@ class CfgUtils(Module):
     def _hash_of_file(self) -> str | None:
         """The MD5 (to find changes, not attacks), or None when the file cannot be read."""
         try:
-            return hashlib.md5(Path(self.hash_file).read_bytes(), usedforsecurity=False).hexdigest()
+            return hashlib.md5(Path(self.hash_file or "").read_bytes(), usedforsecurity=False).hexdigest()
         except OSError as error:
             log.error("'%s' cannot be read: %s", self.hash_file, error.strerror)
             return None

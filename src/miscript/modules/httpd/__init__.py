@@ -68,8 +68,8 @@ class Httpd(Module):
     tls_key_file = parameter("", "Key in PEM.")
     tls_ciphers = parameter(DEFAULT_CIPHERS, "Cipher list of OpenSSL; the default means TLS 1.2 and newer.")
     auth_realm = parameter("OpenSIPS MI", "Realm of basic authentication.")
-    auth_username = parameter("", "User of basic authentication; with `auth_password`.")
-    auth_password = parameter("", "Password of basic authentication.")
+    auth_username: str | None = parameter(None, "User of basic authentication; with `auth_password`.", kinds="string")
+    auth_password: str | None = parameter(None, "Password of basic authentication.", kinds="string")
     healthz = parameter("", "Path that answers `ok` to anyone, for example `/healthz` (ours).")
     max_connections = parameter(10000, "Connections at a time (ours).")
 
@@ -126,7 +126,7 @@ class Httpd(Module):
             self.healthz = f"/{self.healthz}"
 
     def _check_authentication(self) -> None:
-        if not self.auth_username and not self.auth_password:
+        if self.auth_username is None and self.auth_password is None:
             return
         if not self.auth_username or not self.auth_password or ":" in self.auth_username:
             wrong = "auth_password" if self.auth_username else "auth_username"
@@ -228,7 +228,7 @@ class Httpd(Module):
         if self._credentials:
             if not self._is_authorized(head):
                 return self._ask
-            login = self.auth_username
+            login = self.auth_username or ""
         if head.method not in ("GET", "POST"):
             return NO_SUCH_METHOD
         drop_body = head.method == "GET"

@@ -66,6 +66,10 @@ class MiDatagram(MiDoor):
     # -- life -------------------------------------------------------------------------------------------------
 
     def init(self) -> None:
+        if self.children_count < 0:
+            raise ConfigurationError(
+                f"'children_count' is {self.children_count}, expected at least 0", parameter="children_count"
+            )
         super().init()
         self._size = self.socket_buf_size if self.socket_buf_size > 0 else DEFAULT_SIZE
         if not self.socket_name:
