@@ -9,9 +9,9 @@ import subprocess
 import warnings
 
 import pytest
-from door_host import SOON, HttpClient, begun, doors, request, result
 from prometheus_client.parser import text_string_to_metric_families
 
+from door_host import SOON, HttpClient, begun, doors, request, result
 from miscript.errors import ConfigurationError, ScriptError
 
 pytestmark = pytest.mark.e2e

@@ -7,8 +7,8 @@ import socket
 import stat
 
 import pytest
-from door_host import SOON, begun, doors, error, request, result, udp_client, unix_client
 
+from door_host import SOON, begun, doors, error, request, result, udp_client, unix_client
 from miscript.errors import ConfigurationError, ScriptError
 
 pytestmark = pytest.mark.e2e

@@ -6,8 +6,8 @@ import os
 import stat
 
 import pytest
-from door_host import SOON, FifoClient, begun, doors, error, request, result
 
+from door_host import SOON, FifoClient, begun, doors, error, request, result
 from miscript.errors import ConfigurationError, ScriptError
 from miscript.modules import mi_fifo
 from miscript.modules.mi_fifo import replies
