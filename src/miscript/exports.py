@@ -75,6 +75,7 @@ BoundAvp = Annotated[Argument, VariableAccess, "avp"]
 BoundConstant = Annotated[Argument, str, "constant"]
 BoundLiteral = Annotated[Argument, str, "literal"]
 Writable = Annotated[VariableAccess, "writable"]
+WritableAvp = Annotated[VariableAccess, "writable", "avp"]
 Constant = Annotated[T, "constant"]
 Text = Annotated[T, "literal"]
 Pattern: TypeAlias = re.Pattern[bytes]
@@ -290,7 +291,7 @@ def _parameter(name: str, annotation: Any, optional: bool, where: str) -> Parame
         literal="literal" in marks,
         writable="writable" in marks,
         command="command" in marks,
-        only="avp" if "avp" in marks else "",
+        only=next((name for name in ("avp", "json") if name in marks), ""),
     )
 
 
@@ -328,13 +329,15 @@ class VariableExport:
     def __get__(self, instance: Any, owner: type) -> Any:
         return self if instance is None else self.function.__get__(instance, owner)
 
-    def export(self, module: str, instance: Any) -> VariableSignature:
+    def export(self, module: str, instance: Any, owner: type | None = None) -> VariableSignature:
+        """The signature; without an instance it can only check spellings, with the class that `owner` is."""
         from .script.access import SimpleAccess, join
 
         form = VariableForm(self.inner, self.index, self.writable)
         help = inspect.cleandoc(self.function.__doc__ or "")
         if instance is None:
-            return VariableSignature(self.name, module, (form,), help, _without_host)
+            complaint = self._complaint(owner) if self.binds and owner is not None else None
+            return VariableSignature(self.name, module, (form,), help, _without_host, complaint)
         read = self.function.__get__(instance)
         write = self.writer.__get__(instance) if self.writer else None
 
@@ -360,6 +363,18 @@ class VariableExport:
             )
 
         return VariableSignature(self.name, module, (form,), help, bind)
+
+    def _complaint(self, owner: type) -> Callable[[Any, Any, Any], str | None]:
+        def complaint(inner: Any, index: Any, binder: Any) -> str | None:
+            try:
+                self.function(object.__new__(owner), inner, index, binder)
+            except ValueError as error:
+                return str(error)
+            except Exception:  # it needs the running module: what is wrong is said when the script is compiled
+                return None
+            return None
+
+        return complaint
 
 
 def _without_host(inner: Any, index: Any, binder: Any) -> VariableAccess:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from miscript.host.loading import Source, check_source
+from miscript.script.diagnostics import Diagnostics
 from miscript.testing import run_script
 
 SET = (
@@ -56,3 +58,18 @@ def test_all_elements_of_json_are_for_loops_only():
 def test_a_flag_is_a_number_that_prints_as_a_word():
     body = r'setflag("A"); $var(a) = $msg.flag(A); $var(b) = $msg.flag(B); xlog("$msg.flag(A) $var(a) $var(b)");'
     assert printed(body + ' if ($msg.flag(B)) xlog("no"); ') == "true 1 0"
+
+
+@pytest.mark.parametrize(
+    ("value", "output"), [("2", "p1"), ("5", "1"), ('"1"', "-1"), ('"L_ERR"', "-1"), ("NULL", "-1")]
+)
+def test_a_level_of_xlog_in_a_variable_is_a_number(value, output):
+    assert printed(rf'$var(l) = {value}; xlog("$var(l)", "p"); xlog("$rc");') == output
+
+
+@pytest.mark.parametrize("variable", ["$json(a[x])", "$json(a[1)", "$return(x)", "$var($var(n))"])
+def test_what_cannot_be_read_is_found_without_running(variable):
+    source = Source("test.cfg", f'loadmodule "json.so"\nroute {{ xlog("{variable}"); }}')
+    found = Diagnostics()
+    check_source(source, found)
+    assert [d.code for d in found] == ["E303"]

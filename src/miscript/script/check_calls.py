@@ -36,12 +36,22 @@ class CallChecker(VariableChecker):
         self._matched(node, function)
         if node.name == "xlog" and len(node.arguments) == 2:
             self._level(node.arguments[0])
+        elif node.name == "xlog" and isinstance(text := node.arguments[0], n.String) and not text.value:
+            self.add("E410", "the text of xlog is empty", text.span)
 
     def _level(self, level: n.Expression | None) -> None:
-        """A word that is no level of `xlog` is taken, but by one of its letters alone."""
-        word = self.template(level).constant if isinstance(level, n.String) else None
-        if level is not None and word is not None and word not in XLOG_LEVELS and not word.lstrip("+-").isdecimal():
-            self.add("W604", f"'{word}' is no level of xlog", level.span, help=f"it is one of {', '.join(XLOG_LEVELS)}")
+        """Of a word that is no level of `xlog` only the third letter counts, and that must be one of a level."""
+        if not isinstance(level, n.String):
+            return
+        template = self.template(level)
+        if not isinstance((template.pieces or ("",))[0], str):
+            return  # a variable with the number
+        word = level.value
+        help = f"it is one of {', '.join(XLOG_LEVELS)}"
+        if word[2:3] not in {known[2] for known in XLOG_LEVELS}:
+            self.add("E410", f"'{word}' is no level of xlog", level.span, help=help)
+        elif word not in XLOG_LEVELS:
+            self.add("W604", f"'{word}' is no level of xlog", level.span, help=help)
 
     def _matched(self, node: n.Call, function: Function) -> None:
         form = self._form(node, function)
@@ -143,7 +153,8 @@ class CallChecker(VariableChecker):
         match parameter.kind, given:
             case Kind.VARIABLE, n.Variable():
                 if parameter.only and (given.name != parameter.only or given.transformations):
-                    self.add("E403", f"{where} must be an ${parameter.only}, not '{given.text}'", given.span)
+                    article = "an" if parameter.only[0] in "aeiou" else "a"
+                    self.add("E403", f"{where} must be {article} ${parameter.only}, not '{given.text}'", given.span)
                     return False
                 return not parameter.writable or self.writable(given)
             case ((Kind.STRING | Kind.REGEX | Kind.INTEGER), n.Variable()):
@@ -151,6 +162,8 @@ class CallChecker(VariableChecker):
                     self.add("E405", f"{where} must be written out, not held in a variable", given.span)
                 return not parameter.constant
             case Kind.INTEGER, n.Integer():
+                return True
+            case Kind.STRING, n.Integer() if (node.name, parameter.name) == ("log", "level"):
                 return True
             case Kind.STRING, n.String():
                 return self._text_argument(given, parameter, where)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from . import nodes as n
 from .diagnostics import Diagnostics, Note
@@ -13,6 +14,10 @@ from .source import Span
 from .suggest import near
 from .variables import locator, parse_template
 
+if TYPE_CHECKING:
+    from ..values import Value
+    from .runtime import Run
+
 MAX_ROUTE_PARAMETERS = 8
 _TRANSFORMATION = re.compile(r"\{(\w+)\.([\w.]+)[^{}]*\}")
 
@@ -20,6 +25,22 @@ XLOG_LEVELS = ("L_ALERT", "L_CRIT", "L_ERR", "L_WARN", "L_NOTICE", "L_INFO", "L_
 
 OTHER_LANGUAGES = dict.fromkeys(("print", "printf", "println", "echo", "puts"), 'to print a text, write  xlog("…\\n");')
 """What people write who come from elsewhere, and what to write here."""
+
+
+class _SpellingBinder:
+    """A binder for which every variable is NULL: enough to see whether a name can be read."""
+
+    def slot(self, name: str) -> int:
+        return 0
+
+    def template(self, template: n.Template) -> Callable[[Run], str]:
+        return lambda run: ""
+
+    def index(self, index: n.Index) -> Callable[[Run], Value]:
+        return lambda run: None
+
+    def template_pieces(self, template: n.Template) -> Sequence[str | Callable[[Run], Value]]:
+        return [piece if isinstance(piece, str) else lambda run: None for piece in template.pieces]
 
 
 class VariableChecker:
@@ -90,6 +111,11 @@ class VariableChecker:
                 self._transformed_outside(node, node.text, inside[1], inside[2])
         if isinstance(node.index, n.Variable):
             self.variable(node.index)
+        if signature.complaint is not None:
+            complaint = signature.complaint(node.inner, node.index, _SpellingBinder())
+            if complaint is not None:
+                self.add("E303", f"'{node.text}': {complaint}", node.span)
+                return False
         for transformation in node.transformations:
             self._transformation(transformation)
         return self.writable(node) if written else True

@@ -108,7 +108,10 @@ class CallCompiler(ExpressionCompiler):
                 text = given.value if parameter.literal else template.constant
                 if text is not None:
                     return Argument(lambda run: text, True, text)
-                return Argument(self._as_function(self.template(template), given.span))
+                alone = None
+                if len(template.pieces) == 1:
+                    alone = self._as_function(self.template_value(template), given.span)
+                return Argument(self._as_function(self.template(template), given.span), alone=alone)
             case n.Variable():
                 access = self.binding.access(given)
                 if parameter.kind is Kind.VARIABLE:

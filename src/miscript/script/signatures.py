@@ -87,6 +87,7 @@ class Argument:
     is_constant: bool = False
     constant: Value = None
     variable: VariableAccess | None = None
+    alone: Callable[[Run], Value] | None = None  # of a text that is one variable: its value, which may be a number
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ...exports import BoundConstant, BoundLiteral, BoundText, Writable, bound_function, script_function, variable
+from ...exports import (
+    BoundConstant,
+    BoundLiteral,
+    BoundText,
+    Writable,
+    WritableAvp,
+    bound_function,
+    script_function,
+    variable,
+)
 from ...script.runtime import Run
 from ...script.signatures import Argument
 from ...values import NumberWithText, Value, text_of
@@ -35,26 +44,30 @@ class ScriptFunctions(CorePart):
         """Print a text with its variables filled in: `xlog("text")` or `xlog("L_INFO", "text")`.
 
         Nothing is added, no newline either.  The text is printed when its level (L_NOTICE when left out) is not
-        above `$xlog_level`.  A level held in a variable is a number.
+        above `$xlog_level`.  A level held in a variable is a number; with anything else the call fails.
         """
         if text is None:
             return self._printer(level, lambda run: DEFAULT_XLOG_LEVEL)
         if level.is_constant:
             number = level_number(level.constant)
             return self._printer(text, lambda run: number)
-        return self._printer(text, lambda run: level_number(level.get(run)))
+        return self._printer(text, level.alone or level.get)
 
     @bound_function()
     def xdbg(self, text: BoundText) -> Callable[[Run], int]:
         """Print a text at level L_DBG."""
         return self._printer(text, lambda run: DEBUG)
 
-    def _printer(self, text: Argument, level: Callable[[Run], int]) -> Callable[[Run], int]:
+    def _printer(self, text: Argument, level: Callable[[Run], Value]) -> Callable[[Run], int]:
         levels, write, get = self.services.levels, self.services.print, text.get
 
         def printer(run: Run) -> int:
             own = run.space.xlog_level
-            if level(run) <= (levels.xlog if own is None else own):
+            number = level(run)
+            if not isinstance(number, int):
+                script_log.error("the level of xlog is no number but %s", text_of(number))
+                return -1
+            if number <= (levels.xlog if own is None else own):
                 write(text_of(get(run)))
             return 1
 
@@ -144,7 +157,7 @@ class ScriptFunctions(CorePart):
     # -- time and texts ---------------------------------------------------------------------------------------
 
     @script_function()
-    def get_timestamp(self, run: Run, seconds: Writable, microseconds: Writable) -> int:
+    def get_timestamp(self, run: Run, seconds: WritableAvp, microseconds: WritableAvp) -> int:
         """Store the time, in seconds since the epoch and microseconds of the second."""
         now = self.services.clock.time()
         stored = seconds.set(run, int(now)) and microseconds.set(run, int(now * 1_000_000) % 1_000_000)
@@ -155,24 +168,20 @@ class ScriptFunctions(CorePart):
         self,
         run: Run,
         scheme: str,
-        user: str,
+        user: str | None,
         domain: str,
-        port: str | None = None,
-        parameters: str | None = None,
-        result: Writable | None = None,
+        port: str | None,
+        parameters: str | None,
+        result: WritableAvp,
     ) -> int:
         """Make a URI of its parts and store it; empty parts are left out."""
-        if not scheme or not domain or result is None:
+        if not scheme or not domain:
             return -1
         uri = f"{scheme}:{user}@{domain}" if user else f"{scheme}:{domain}"
         uri += (f":{port}" if port else "") + (f";{parameters}" if parameters else "")
         return 1 if result.set(run, uri) else -1
 
 
-def level_number(value: Value) -> int:
-    """The number of an xlog level; words that say nothing are notices, as the server takes them."""
-    if isinstance(value, int):
-        return int(value)
-    if value and value.lstrip("+-").isdecimal():
-        return int(value)
-    return XLOG_LEVELS.get(value[2:3], DEFAULT_XLOG_LEVEL) if value else DEFAULT_XLOG_LEVEL
+def level_number(word: Value) -> int:
+    """The number of an xlog level; its third letter says it."""
+    return XLOG_LEVELS.get(text_of(word)[2:3], DEFAULT_XLOG_LEVEL)

@@ -11,11 +11,12 @@ Source: OpenSIPS manual, module json; observed behaviour in docs/language.md, JS
 from __future__ import annotations
 
 import logging
+from typing import Annotated
 
-from ...exports import Module, Variable, Writable, parameter, script_function, variable
+from ...exports import Module, Writable, parameter, script_function, variable
 from ...script.nodes import Index, Template
 from ...script.runtime import Run
-from ...script.signatures import Binder
+from ...script.signatures import Binder, VariableAccess
 from .access import JsonAccess, Missing, documents_of, find, store
 from .document import BadJson, holds, merged
 from .paths import parse_path
@@ -27,6 +28,10 @@ __all__ = ["JsonModule"]
 log = logging.getLogger("miscript.json")
 
 ROUTES_OF_LINK = "request failure reply branch local startup timer event"
+
+
+WritableJson = Annotated[VariableAccess, "writable", "json"]
+ReadJson = Annotated[VariableAccess, "json"]
 
 
 class JsonModule(Module):
@@ -67,7 +72,7 @@ class JsonModule(Module):
         return JsonAccess(self, parse_path(inner, binder), form, walks)
 
     @script_function(routes=ROUTES_OF_LINK)
-    def json_link(self, run: Run, dest_id: Writable, source_id: Variable) -> int:
+    def json_link(self, run: Run, dest_id: WritableJson, source_id: ReadJson) -> int:
         """Make `dest_id` the very part of a document that `source_id` is, not a copy of it.
 
         Changes inside of one are seen in the other; assigning to the variable itself ends that.  A link that would
