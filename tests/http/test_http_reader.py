@@ -208,13 +208,18 @@ def test_chunk_extensions_are_passed_over():
         b"nonsense\r\n\r\n",
         b"\x16\x03\x01\x02\x00",
         b"\0",
-        b"GET  / HTTP/1.1\r\n\r\n",
         b"\xff",
         b"G(T / HTTP/1.1\r\n\r\n",
     ],
 )
 def test_what_is_no_http_gets_no_answer(data):
     assert status(data) == 0
+
+
+@pytest.mark.parametrize("target", [b"", b" /mi", b"/mi ", b"/m i", b"/mi\t", b"/mi#x", b"/mi%00", b"/mi /x HTTP/1.0"])
+def test_a_target_that_cannot_be_is_told_in_the_servers_words(target):
+    (problem,) = read(b"GET %b HTTP/1.1\r\n\r\n" % target)
+    assert (problem.status, problem.reason) == (400, "Unable to parse URL!")
 
 
 def test_other_versions_are_refused():

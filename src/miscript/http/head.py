@@ -27,6 +27,12 @@ MAX_LENGTH_DIGITS: Final = 15
 _REQUEST_LINE: Final = re.compile(
     rb"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) (?P<target>[\x21-\x7e\x80-\xff]+)(?: HTTP/(?P<version>[0-9]\.[0-9]))?"
 )
+_ANY_TARGET: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^\r\n\0]* HTTP/1\.[01]")
+"""What would be a request line if there were no blanks, or nothing at all, in place of the target."""
+
+NO_TARGET: Final = "Unable to parse URL!"
+"""What the server says of a target that it has not."""
+
 _SINGLE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization"})
 """Fields that may come once; all others are joined with commas."""
 
@@ -37,6 +43,9 @@ class Problem:
 
     status: int
     reason: str
+
+
+_NO_REQUEST: Final = Problem(0, "this is no HTTP request")
 
 
 @dataclass(slots=True)
@@ -78,7 +87,7 @@ def parse_head(data: bytes) -> Head | Problem:
     line_end = data.find(b"\r\n")
     line = _REQUEST_LINE.fullmatch(data, 0, line_end)
     if line is None:
-        return Problem(0, "this is no HTTP request")
+        return Problem(400, NO_TARGET) if _ANY_TARGET.fullmatch(data, 0, line_end) else _NO_REQUEST
     if line["version"] is None:
         return Problem(400, "an HTTP version is missing")
     if line["version"] not in (b"1.1", b"1.0"):
@@ -127,10 +136,10 @@ def _head(line: re.Match[bytes], fields: dict[bytes, bytes]) -> Head | Problem:
     target = line["target"]
     path, _, query = target.partition(b"?")
     if b"#" in target:
-        return Problem(400, "a target has no fragment")
+        return Problem(400, NO_TARGET)
     decoded = unquote_to_bytes(path)
     if b"\0" in decoded:
-        return Problem(400, "a path has no NUL")
+        return Problem(400, NO_TARGET)
     wishes = {wish.strip().lower() for wish in fields.get(b"connection", b"").split(b",")}
     return Head(
         line["method"].decode("ascii"),
