@@ -222,6 +222,16 @@ def test_a_target_that_cannot_be_is_told_in_the_servers_words(target):
     assert (problem.status, problem.reason) == (400, "Unable to parse URL!")
 
 
+def test_a_head_whose_lines_end_with_lf_alone_is_refused_at_once():
+    assert status(b"POST /mi HTTP/1.1\nHost: x\n\n") == 400
+    reader = RequestReader(100)
+    for byte in b"GET / HTTP/1.1\nHost: x\n":
+        reader.feed(bytes([byte]))
+        assert reader.next() is None
+    reader.feed(b"\n")
+    assert reader.next().status == 400
+
+
 def test_other_versions_are_refused():
     assert status(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") == 505
 

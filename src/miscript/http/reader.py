@@ -135,6 +135,8 @@ class RequestReader:
 
     def _unfinished_head(self) -> Problem | None:
         size = len(self._data) - self._at
+        if self._data.find(b"\n\n", max(self._at, self._searched - 1)) >= 0:  # somebody waits for an answer
+            return Problem(400, "a line ends with a lone CR or LF")
         self._searched = len(self._data)
         if size > MAX_HEAD:
             return Problem(431, f"the head of a request may have {MAX_HEAD} bytes")
