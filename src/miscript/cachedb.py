@@ -25,6 +25,10 @@ class CacheError(MiscriptError):
     """An engine cannot do what it is asked: a value that is no number, a full store, a server that is away."""
 
 
+class NotANumber(CacheError):
+    """What is there is no number."""
+
+
 @runtime_checkable
 class CacheEngine(Protocol):
     """A store of texts by key.  Every method may raise CacheError; an awaitable may raise it when awaited."""

@@ -138,8 +138,8 @@ def test_what_the_engine_cannot_do_is_a_failed_call(host):
     assert outcome(host.core.cache_add(run, "local", "k", 1, 0, result)) == -1
     assert outcome(host.core.cache_counter_fetch(run, "local", "k", result)) == -1
     assert outcome(host.core.cache_store(run, "nosuch", "k", "v")) == -1
-    assert outcome(host.core.cache_store(run, "local", "k", "v", -1)) == -1
     assert host.engine.values["k"] == "text"
+    assert outcome(host.core.cache_store(run, "local", "", "v")) == -1
 
 
 def test_an_engine_in_memory_makes_nobody_wait():

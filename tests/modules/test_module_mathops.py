@@ -189,7 +189,7 @@ def test_halves_are_rounded_away_from_zero(value: float, decimals: int, text: st
         (0.00012345, 3, 0.000123),
         (99.95, 3, 100),
         (0, 3, 0),
-        (5, 0, 0),
+        (5, 0, 10),
         (5, -3, 0),
     ],
 )

@@ -356,7 +356,7 @@ class RouteCompiler(CallCompiler):
             TURN=turn,
             ITEM=item,
             SEQUENCE=self._sequence(node.sequence),
-            ASSIGN=self._iterator(node.iterator, item),
+            ASSIGN=self._iterator(node, item),
             BODY=body,
             STEP=self._step(),
             MASK=PAUSE_MASK,
@@ -368,16 +368,20 @@ class RouteCompiler(CallCompiler):
             return self.expression("AvpWalk(avps, NAME)", NAME=self.constant(inner))
         return self.expression("walk(run, ACCESS)", ACCESS=self.pool.put("variable", self.binding.access(node)))
 
-    def _iterator(self, node: n.Variable, item: str) -> list[ast.stmt]:
+    def _iterator(self, loop: n.For, item: str) -> list[ast.stmt]:
+        node = loop.iterator
         inner = node.inner.constant if node.inner is not None else None
+        value: ast.expr = self.name(item)
+        if loop.sequence.name != "avp" and not node.name.startswith("json"):
+            value = self.expression("stored(ITEM)", ITEM=item)
         if node.name == "var" and inner is not None:
-            return self.statements("v[SLOT] = ITEM", SLOT=self.binding.slot(inner), ITEM=item)
+            return self.statements("v[SLOT] = VALUE", SLOT=self.binding.slot(inner), VALUE=value)
         operator = "=" if node.name == "avp" else ":="
         setter = self.pool.put("set", self.binding.access(node).set)
         return self.statements(
-            "if not SET(run, ITEM, OPERATOR):\n    run.rc = NO_RESULT\n    break",
+            "if not SET(run, VALUE, OPERATOR):\n    run.rc = NO_RESULT\n    break",
             SET=setter,
-            ITEM=item,
+            VALUE=value,
             OPERATOR=self.constant(operator),
         )
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from ...cachedb import CacheError
+from ...cachedb import NotANumber
 from ...name_hash import name_hash
 from ...values import wrap
 
@@ -70,7 +70,7 @@ class LocalCache:
         if value is None:
             return None
         if _integer(value) is None:
-            raise CacheError(f"the value of '{key}' is no number")
+            raise NotANumber(f"the value of '{key}' is no number")
         return wrap(int(value))
 
     def matching(self, matches: Callable[[str], bool]) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, TypeVar
 
-from ...cachedb import Answer, CacheEngine, CacheError, engine_named
+from ...cachedb import Answer, CacheEngine, CacheError, NotANumber, engine_named
 from ...errors import MIError
 from ...exports import Writable, mi_command, script_function
 from ...mi.command import Later
@@ -30,6 +30,7 @@ R = TypeVar("R")
 
 OK: Final = "OK"
 NOT_THERE: Final = -2
+NO_NUMBER: Final = -3
 """Return code of `cache_fetch` and `cache_counter_fetch` when there is no such key."""
 
 log = logging.getLogger("miscript.cache")
@@ -112,18 +113,22 @@ class CoreCache(CorePart):
 
     # -- functions ------------------------------------------------------------------------------------------------
 
+    def _engine_for(self, system: str, key: str) -> CacheEngine:
+        if not key:
+            raise CacheError("the key is empty")
+        return self._cache_engine(system)
+
     @script_function()
     def cache_store(self, run: Run, system: str, key: str, value: str, expires: int = 0) -> int | Awaitable[int]:
-        """Store `value` under `key`, for `expires` seconds or for good."""
-        if expires < 0:
-            log.error("cache_store('%s', '%s'): a value cannot live for %d seconds", system, key, expires)
-            return -1
-        return _function("cache_store", lambda: self._cache_engine(system).store(key, value, expires), lambda done: 1)
+        """Store `value` under `key`, for `expires` seconds or, when that is not positive, for good."""
+        return _function(
+            "cache_store", lambda: self._engine_for(system, key).store(key, value, max(expires, 0)), lambda done: 1
+        )
 
     @script_function()
     def cache_remove(self, run: Run, system: str, key: str) -> int | Awaitable[int]:
         """Remove `key`; one that is not there is fine."""
-        return _function("cache_remove", lambda: self._cache_engine(system).remove(key), lambda done: 1)
+        return _function("cache_remove", lambda: self._engine_for(system, key).remove(key), lambda done: 1)
 
     @script_function()
     def cache_fetch(self, run: Run, system: str, key: str, result: Writable) -> int | Awaitable[int]:
@@ -134,18 +139,18 @@ class CoreCache(CorePart):
                 return NOT_THERE
             return 1 if result.set(run, value) else -1
 
-        return _function("cache_fetch", lambda: self._cache_engine(system).fetch(key), fetched)
+        return _function("cache_fetch", lambda: self._engine_for(system, key).fetch(key), fetched)
 
     @script_function()
     def cache_counter_fetch(self, run: Run, system: str, key: str, result: Writable) -> int | Awaitable[int]:
-        """Store the number under `key` in a variable; -2 when there is none."""
+        """Store the number under `key` in a variable; -2 when there is none, -3 when it is no number."""
 
         def fetched(value: int | None) -> int:
             if value is None:
                 return NOT_THERE
             return 1 if result.set(run, wrap(value)) else -1
 
-        return _function("cache_counter_fetch", lambda: self._cache_engine(system).counter(key), fetched)
+        return _function("cache_counter_fetch", lambda: self._engine_for(system, key).counter(key), fetched)
 
     @script_function()
     def cache_add(
@@ -167,7 +172,7 @@ class CoreCache(CorePart):
         def added(total: int) -> int:
             return 1 if result is None or result.set(run, wrap(total)) else -1
 
-        return _function(what, lambda: self._cache_engine(system).add(key, amount, max(expires, 0)), added)
+        return _function(what, lambda: self._engine_for(system, key).add(key, amount, max(expires, 0)), added)
 
 
 def _check_names(system: str, attr: str) -> None:
@@ -195,7 +200,7 @@ async def _function_later(what: str, answer: Awaitable[T], done: Callable[[T], i
 
 def _unable(what: str, error: CacheError) -> int:
     log.error("%s: %s", what, error)
-    return -1
+    return NO_NUMBER if isinstance(error, NotANumber) and what == "cache_counter_fetch" else -1
 
 
 def _fetched(attr: str, value: str | None) -> dict[str, str]:

@@ -110,11 +110,13 @@ class MathOps(Module):
     @script_function()
     def math_round(self, run: Run, number: str, result_var: Writable, decimals: int = 0) -> int:
         """Round to the nearest integer, halves away from zero; with `decimals` (up to 100), to that many digits
-        behind the point, written as a text."""
-        if not 0 <= decimals <= MAX_DIGITS:
+        behind the point, written as a text.  With a negative number of decimals it is not rounded."""
+        if decimals > MAX_DIGITS:
             log.error("math_round: decimals must be 0 to %d, found %d", MAX_DIGITS, decimals)
             return -1
         value = leading_number(number)
+        if decimals < 0:
+            return 1 if result_var.set(run, fixed(value, 6)) else -1
         if not decimals:
             return 1 if result_var.set(run, integer(round_away(value))) else -1
         return 1 if result_var.set(run, round_to_decimals(value, decimals)) else -1

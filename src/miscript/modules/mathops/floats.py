@@ -112,8 +112,6 @@ def round_to_decimals(value: float, decimals: int) -> str:
 
 def round_to_figures(value: float, figures: int) -> float:
     """`value` with that many significant figures; one that has no more stays as it is."""
-    if figures <= 0:
-        return 0.0
     if not value or not math.isfinite(value) or figures > 17:
         return value
     shift = min(figures - math.ceil(math.log10(abs(value))), 300)

@@ -102,10 +102,13 @@ class StatisticsModule(Module):
 
     def counter(self, name: str) -> Counter | None:
         """The statistic of that name, made when nobody has it; None, with a line in the log, when it may not be."""
-        found = self.services.statistics.find(name)
+        group, colon, rest = name.partition(":")
+        if colon and group in self.groups:  # also when a name that `variable` gives looks the same
+            found = next((one for one in self.services.statistics.group(group) if one.name == rest), None)
+        else:
+            found = self.services.statistics.find(name)
         if found is not None:
             return found
-        group, colon, rest = name.partition(":")
         if not colon:
             group, rest = COUNTED, name
         if group not in self.groups and not self.services.statistics.group(group):
