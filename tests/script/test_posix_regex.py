@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import re
 import timeit
 
 import pytest
@@ -158,8 +159,9 @@ patterns = (
     st.lists(pieces, max_size=7)
     .map("".join)
     .filter(lambda text: "---" not in text.replace("[---]", ""))  # glibc 2.37 sees these anew
-    .filter(lambda text: "\n" not in text or not set("$^") & set(text))  # glibc lets anchors stand at such newlines
 )
+INNER_ANCHOR = re.compile(r"\$.|.\^", re.DOTALL)
+"""glibc 2.37 lets an anchor that is neither first nor last stand at a newline of the text."""
 texts = st.text(st.sampled_from([*"abAZz019_ -:.\n()[]{}*\\", "\u00e9"]), max_size=8)
 
 
@@ -168,6 +170,7 @@ texts = st.text(st.sampled_from([*"abAZz019_ -:.\n()[]{}*\\", "\u00e9"]), max_si
 @given(patterns, texts)
 def test_a_search_agrees_with_glibc(pattern: str, text: str) -> None:
     assert glibc is not None
+    assume("\n" not in text or not INNER_ANCHOR.search(pattern))
     expected = glibc.search(pattern.encode(), text.encode(), REG_ICASE)
     try:
         found: bool | None = compile_search(pattern)(text)
