@@ -189,7 +189,10 @@ class LoadedCatalog:
 
     def global_parameter(self, name: str) -> ParameterSignature | None:
         fact = facts()["core"]["global_parameters"].get(name)
-        return None if fact is None else ParameterSignature(name, _global_kinds(fact.get("kinds", ())))
+        if fact is None:
+            return None
+        kinds = fact.get("kinds", ())
+        return ParameterSignature(name, _global_kinds(kinds), spellings=frozenset(kinds))
 
     def command(self, name: str) -> Sequence[Recipe] | None:
         return self._commands().get(name)

@@ -146,6 +146,8 @@ class Checker(CallChecker):
                 f"'{item.name}' takes {_wanted(known)}, not the {self._kind(item.value)} {item.value!r}",
                 item.value_span,
             )
+        elif known.kinds and (wrong := _misspelt(item, known.spellings)) is not None:
+            self.add("E409", f"'{item.name}' takes {wrong}", item.value_span)
         self.program.parameters[item.name] = item.value
 
     @staticmethod
@@ -341,6 +343,17 @@ class Checker(CallChecker):
 def _bare(variable: str) -> str:
     """`var(x)` of both spellings, `$var(x)` and `$(var(x))`."""
     return variable[2:-1] if variable.startswith("$(") else variable[1:]
+
+
+def _misspelt(item: n.GlobalParameter, spellings: frozenset[str]) -> str | None:
+    """What a value of the right kind must look like, in words; None when it does."""
+    match item.value:
+        case int(number):
+            return None if number >= 0 or "signed integer" in spellings else f"no negative number, found {number}"
+        case str(text) if item.quoted:
+            return None if "string" in spellings else f"a word without quotes, found the string '{text}'"
+        case text:
+            return None if "identifier" in spellings else f"a string in quotes, found the word '{text}'"
 
 
 def _wanted(known: ParameterSignature) -> str:

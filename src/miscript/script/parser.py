@@ -137,6 +137,8 @@ class _FileParser(ParameterParser):
                 return self.mistake("E204", "found ';' outside of every route", token.span, help=help)
         if token.kind is Kind.WORD and self.peek().text != "(" and token.text not in STATEMENT_WORDS:
             self.advance()
+            if self.current.file is not token.file or "\n" in token.file.text[token.end : self.current.start]:
+                return self.mistake("E201", f"found no '=' behind '{token.text}'", token.span)
             return self.unexpected(f"'=' behind '{token.text}'")
         help = "statements stand in a route: startup_route { … }"
         return self.mistake("E204", f"found {token.describe()} outside of every route", token.span, help=help)

@@ -167,13 +167,18 @@ class TransformationSignature:
 
 @dataclass(frozen=True, slots=True)
 class ParameterSignature:
-    """A module parameter or a global one; `kinds` holds "string", "integer"."""
+    """A module parameter or a global one; `kinds` holds "string", "integer".
+
+    `spellings` says more of a global one: "integer" is not negative, "signed integer" may be, "string" has quotes,
+    "identifier" has none.
+    """
 
     name: str
     kinds: frozenset[str]
     help: str = ""
     default: Value = None
     repeatable: bool = False
+    spellings: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
