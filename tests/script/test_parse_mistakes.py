@@ -337,3 +337,14 @@ def test_the_limits_themselves_are_allowed() -> None:
         "if (1) exit; " + "else if (1) exit; " * (MAX_DEPTH - 1),
     ):
         assert found("route { " + body + " }") == []
+
+
+def test_a_socket_begins_with_a_protocol_that_there_is() -> None:
+    (mistake,) = found("socket = xyz:127.0.0.1:5060\nroute { exit; }")
+    assert (mistake.code, mistake.message) == ("E218", "there is no protocol 'xyz'")
+    assert found("socket = UDP:127.0.0.1:5060\nroute { exit; }") == []
+
+
+def test_a_word_alone_on_its_line_is_the_mistake_not_what_follows() -> None:
+    (mistake,) = found('loadmodule "json.so"\nnosuch\nroute { exit; }')
+    assert (mistake.code, mistake.span.line) == ("E201", 2)

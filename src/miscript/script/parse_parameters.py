@@ -13,6 +13,9 @@ from .parse_statements import StatementParser
 from .source import Span
 from .tokens import MODULE_WORDS, Kind, Token
 
+PROTOCOLS = tuple("udp tcp tls sctp ws wss ipsec bin bins hep_udp hep_tcp hep_tls smpp msrp msrps any".split())
+"""What a socket can begin with."""
+
 _OPTIONS = {
     "anycast": None,
     "frag": None,
@@ -132,7 +135,11 @@ class ParameterParser(StatementParser):
 
     def socket(self) -> str:
         """`protocol:host[:port[-port]]` as one text."""
-        protocol = self.advance().text
+        token = self.advance()
+        protocol = token.text
+        if protocol.lower() not in PROTOCOLS:
+            help = f"protocols are {', '.join(PROTOCOLS)}"
+            self.report("E218", f"there is no protocol '{protocol}'", token.span, help=help)
         self.expect(":", "behind the protocol")
         return f"{protocol}:{self.host('an address or the name of a host or interface')}{self.port()}"
 
