@@ -64,3 +64,11 @@ def test_the_value_at_the_end_of_a_route(route, code):
 def test_a_name_that_is_empty_null_or_zero_is_not_the_main_route(name):
     setting = '$var(empty) = ""; $var(zero) = 0; route(pos); '
     assert printed(rf'{setting}route({name}); xlog("$rc;"); $var(r) = route({name}) + 3; xlog("$var(r)");') == "6;-2"
+
+
+def test_an_assert_that_is_not_enabled_leaves_its_mark_in_rc():
+    assert printed('assert(0, "text"); xlog("$rc");') == "-5"
+
+
+def test_only_route_shows_all_callers():
+    assert printed('xlog("$(route[*]) $(route.name[*]) $(route.type[*])");') == "startup_route <null> <null>"

@@ -184,7 +184,8 @@ def test_a_search_agrees_with_glibc(pattern: str, text: str) -> None:
 @given(patterns, texts, st.booleans())
 def test_a_compiled_pattern_agrees_with_glibc(pattern: str, text: str, lines: bool) -> None:
     assert glibc is not None
-    assume(lines or "\n" not in text or "$" not in pattern)  # glibc lets "$." match a newline without REG_NEWLINE
+    # glibc lets anchors stand at newlines without REG_NEWLINE
+    assume(lines or "\n" not in text or not set("$^") & set(pattern))
     expected = glibc.search(pattern.encode(), text.encode(), REG_NEWLINE if lines else 0)
     try:
         found: bool | None = compile_pattern(pattern, lines=lines).search(text.encode()) is not None

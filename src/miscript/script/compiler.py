@@ -444,7 +444,7 @@ class RouteCompiler(CallCompiler):
 
     def assertion(self, node: n.Assert) -> list[ast.stmt]:
         if not self.asserts:
-            return self.statements("run.rc = 1")
+            return self.statements("run.rc = NO_RESULT")
         before, test = self.tested(node.condition)
         text = self.constant("") if node.text is None else self.constant(node.text.value)
         return before + self.statements(

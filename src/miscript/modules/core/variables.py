@@ -201,8 +201,10 @@ def _number_or_name(inner: Any, binder: Binder) -> Callable[[Run], Value]:
 
 
 def _route_variable(show: Callable[[RouteInfo], str], index: Any, binder: Binder) -> VariableAccess:
+    if index == "*" and show is not str:  # only `$(route[*])` shows all
+        return SimpleAccess(lambda run: None)
     if index == "*":
-        return SimpleAccess(lambda run: " > ".join(show(info) for info, _ in run.frames))
+        return SimpleAccess(lambda run: " > ".join(str(info) for info, _ in run.frames))
     position = binder.index(0 if index is None or index == "append" else index)
 
     def read(run: Run) -> Value:
