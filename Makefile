@@ -16,7 +16,7 @@ run: setup
 	@$(BIN)/miscript run examples/quickstart/opensips.cfg --once
 
 test: setup
-	$(BIN)/ruff check src tests benchmarks examples fuzz
+	$(BIN)/ruff check --no-cache src tests benchmarks examples fuzz
 	$(BIN)/ruff format --check src tests benchmarks examples fuzz
 	$(BIN)/mypy
 	$(BIN)/mkdocs build --quiet --strict

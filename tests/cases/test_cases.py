@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from case_files import announcement, cases
 
+from case_files import announcement, cases
 from miscript.host.embedding import check
 from miscript.host.loading import Source
 from miscript.script.explain import EXPLANATIONS

@@ -1,6 +1,7 @@
 """The language: what OpenSIPS 4.1 printed for 130 scripts, printed by us, byte for byte."""
 
 import pytest
+
 from recorded_scripts import play, recorded, run_program
 
 SCRIPTS = recorded("language")

@@ -5,10 +5,10 @@ import re
 import subprocess
 
 import pytest
-from recorded_scripts import PROGRAM, recorded
 
 from miscript.host.embedding import check
 from miscript.host.loading import Source
+from recorded_scripts import PROGRAM, recorded
 
 SCRIPTS = recorded("language-errors")
 SERVER_GOES_ON = {"unclosed_comment"}

@@ -5,8 +5,8 @@ there cannot wait.
 """
 
 import pytest
-from mi_exchanges import Played, recordings
 
+from mi_exchanges import Played, recordings
 from miscript.catalog import facts, module_class
 
 pytestmark = pytest.mark.e2e

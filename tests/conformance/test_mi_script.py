@@ -5,9 +5,9 @@ whose modules are there cannot wait.
 """
 
 import pytest
-from recorded_scripts import loaded_modules, play, recorded, run_program
 
 from miscript.catalog import facts, module_class
+from recorded_scripts import loaded_modules, play, recorded, run_program
 
 SCRIPTS = recorded("mi-script")
 WHOLE_PROGRAM = ("launch", "named_params", "events_subscribed")

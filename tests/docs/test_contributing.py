@@ -8,6 +8,7 @@ import sys
 import textwrap
 
 import pytest
+
 from pages import ROOT
 
 CODE = re.compile(r"^   ```\w*\n   # ([\w-]+\.(?:cfg|py))\n(.*?)^   ```$", re.MULTILINE | re.DOTALL)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from pages import ROOT
 
 PAGE = (ROOT / "docs" / "embedding.md").read_text()

@@ -4,10 +4,9 @@ import re
 import subprocess
 import sys
 
-from pages import ROOT
-
 import miscript
 from miscript.script.operators import OPERATORS
+from pages import ROOT
 
 SCRIPT = ROOT / "examples" / "quickstart" / "opensips.cfg"
 PROGRAM = "from miscript.cli import main; main()"

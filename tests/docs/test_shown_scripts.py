@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from pages import ROOT, Page
 
 PAGES = [Page.read(path) for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from door_host import begun, doors
 
+from door_host import begun, doors
 from miscript.client import MIError, connect
 
 pytestmark = pytest.mark.e2e

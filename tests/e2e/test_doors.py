@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+
 from door_host import FifoClient, HttpClient, begun, doors, error, request, result, udp_client, unix_client
 
 pytestmark = pytest.mark.e2e

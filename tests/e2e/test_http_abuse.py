@@ -6,6 +6,7 @@ import socket
 import ssl
 
 import pytest
+
 from door_host import SOON, HttpClient, begun, doors, request, result
 
 pytestmark = pytest.mark.e2e

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from door_host import doors
 
 pytestmark = pytest.mark.e2e

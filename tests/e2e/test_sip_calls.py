@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from sipp_calls import (
     CALLEE,
     CALLER,

@@ -4,10 +4,10 @@ import json
 from datetime import timedelta, timezone
 from ipaddress import IPv6Address
 
-from hep_samples import packet, packets, recordings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hep_samples import packet, packets, recordings
 from miscript.hep import exchange
 from miscript.hep.codec import decode
 from miscript.hep.exchange import Exchange, Pairing, json_line, text_line

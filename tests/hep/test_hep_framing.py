@@ -1,10 +1,10 @@
 """HEP frames on a TCP connection."""
 
 import pytest
-from hep_samples import packet, packets
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hep_samples import packet, packets
 from miscript.hep.codec import encode
 from miscript.hep.errors import HepError
 from miscript.hep.framing import FrameReader

@@ -4,10 +4,10 @@ import json
 import re
 
 import pytest
-from hep_samples import FOLDER
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hep_samples import FOLDER
 from miscript.errors import ConfigurationError
 from miscript.hep.hep_id import HepId, parse_hep_id, parse_hep_ids
 

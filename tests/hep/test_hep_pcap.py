@@ -6,9 +6,9 @@ import subprocess
 from ipaddress import IPv6Address
 
 import pytest
-from hep_samples import packet, packets
 from hypothesis import given
 
+from hep_samples import packet, packets
 from miscript.hep.pcap import FILE_HEADER, MAX_FLOWS, MAX_PAYLOAD, PcapRecords
 
 V6 = {"source": IPv6Address("2001:db8::1"), "destination": IPv6Address("2001:db8::2")}

@@ -3,8 +3,8 @@
 from ipaddress import ip_address
 
 import pytest
-from hep_samples import DATAGRAMS, STREAMS, V1_V2, V3, recordings
 
+from hep_samples import DATAGRAMS, STREAMS, V1_V2, V3, recordings
 from miscript.hep.chunks import Chunk
 from miscript.hep.codec import decode, encode
 from miscript.hep.framing import FrameReader

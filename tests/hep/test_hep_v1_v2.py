@@ -4,10 +4,10 @@ import struct
 from ipaddress import IPv6Address
 
 import pytest
-from hep_samples import packet, packets
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from hep_samples import packet, packets
 from miscript.hep.codec import decode, encode
 from miscript.hep.errors import HepError
 

@@ -6,10 +6,10 @@ import zlib
 from ipaddress import IPv6Address
 
 import pytest
-from hep_samples import packet, packets
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hep_samples import packet, packets
 from miscript.hep import v3
 from miscript.hep.chunks import SIZES, Chunk, ChunkType, Vendor, read_chunk, write_chunk, write_number
 from miscript.hep.codec import decode, encode

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from core_parts import CoreHost, a_run
 
+from core_parts import CoreHost, a_run
 from miscript.cachedb import CacheError
 from miscript.mi.command import Later
 from miscript.script.access import VarAccess

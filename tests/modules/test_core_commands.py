@@ -6,8 +6,8 @@ import logging
 import re
 
 import pytest
-from core_parts import PID, CoreHost
 
+from core_parts import PID, CoreHost
 from miscript.errors import ScriptError
 from miscript.script.diagnostics import Diagnostics
 from miscript.script.source import SourceFile, Span

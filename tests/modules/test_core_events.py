@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from core_parts import CoreHost, a_run
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core_parts import CoreHost, a_run
 from miscript.errors import MIError
 from miscript.modules.core.events import CORE_EVENTS, attributes_from, paired
 from miscript.script.access import AvpAccess

@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from module_services import module_services, new_run
 
 from miscript.catalog import LoadedCatalog
 from miscript.script.binding import Binding, CannotBind
@@ -19,6 +18,7 @@ from miscript.script.signatures import Argument, VariableAccess
 from miscript.script.variables import parse_template
 from miscript.sip import Message, SipSyntaxError, dummy_message
 from miscript.values import Value
+from module_services import module_services, new_run
 
 INVITE = b"""\
 INVITE sip:bob:secret@example.org:5070;transport=tcp;user=phone?Subject=x SIP/2.0

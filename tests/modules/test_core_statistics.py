@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from core_parts import CoreHost
 
+from core_parts import CoreHost
 from miscript.catalog import facts
 from miscript.modules.core.processor_use import ProcessorUse
 

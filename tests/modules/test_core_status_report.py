@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from core_parts import CoreHost, a_run
 
+from core_parts import CoreHost, a_run
 from miscript.status_report import MAX_REPORTS, StatusReport
 from miscript.values import INT_MIN
 

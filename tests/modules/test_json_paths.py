@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from module_services import new_run
 
 from miscript.modules.json.paths import APPEND, Path, Step, parse_path
 from miscript.script.nodes import Index, Template, Variable
 from miscript.script.runtime import Run
 from miscript.script.source import SourceFile
 from miscript.values import Value
+from module_services import new_run
 
 SPAN = SourceFile("test.cfg", "").span(0, 0)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from test_json_reading import DOCUMENTS
 
 from miscript.modules.json.document import NumberText
 from miscript.modules.json.reading import parse
@@ -21,6 +20,7 @@ from miscript.modules.json.writing import (
     Form,
     write,
 )
+from test_json_reading import DOCUMENTS
 
 FORMS = (SPACED, COMPACT, COMPACT_NOESCAPE, PRETTY)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from sip_scripts import Phone, sip_script
 
 from miscript.errors import ScriptError
 from miscript.sip import Message
 from miscript.sip.digest_response import Algorithm, Challenge, plain_ha1
 from miscript.testing import RunningScript
+from sip_scripts import Phone, sip_script
 
 ROUTE = """
 route {

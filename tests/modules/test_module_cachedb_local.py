@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from module_services import MovedClock, module_services, new_run
-from script_lines import printed
 
 from miscript.cachedb import CacheEngine, CacheError, engine_named
 from miscript.errors import ConfigurationError, MIError
 from miscript.modules.cachedb_local import CachedbLocal
 from miscript.modules.cachedb_local.engine import LocalCache
 from miscript.modules.cachedb_local.glob import glob_matcher
+from module_services import MovedClock, module_services, new_run
+from script_lines import printed
 
 # -- one collection -------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ import logging
 from pathlib import Path
 
 import pytest
-from module_services import MovedClock, end, module_services, new_run, var
 
 from miscript.errors import ConfigurationError, MIError
 from miscript.modules.cfgutils import CfgUtils
@@ -15,6 +14,7 @@ from miscript.modules.cfgutils.locks import AlreadyHeld, Locks
 from miscript.modules.cfgutils.shared_variables import SharedVariables
 from miscript.script.access import AvpAccess
 from miscript.script.runtime import Run, Stop
+from module_services import MovedClock, end, module_services, new_run, var
 
 
 def made(**parameters: int | str | list[str]) -> CfgUtils:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
-from dialog_calls import ALICE, BOB, Call, call
 
+from dialog_calls import ALICE, BOB, Call, call
 from miscript.errors import MIError, ScriptError
 from miscript.host.embedding import call_command
 from miscript.testing import RunningScript

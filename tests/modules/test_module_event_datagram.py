@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from module_services import Spawned, module_services
 
 from miscript.modules.event_datagram import MAX_DATAGRAM, EventDatagram, notification
+from module_services import Spawned, module_services
 
 
 @pytest.mark.parametrize(

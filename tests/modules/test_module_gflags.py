@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from module_services import module_services, new_run
-from script_lines import printed
 
 from miscript.errors import MIError
 from miscript.modules.gflags import GlobalFlags, mask_of
+from module_services import module_services, new_run
+from script_lines import printed
 
 
 def flags(initial: int = 0) -> GlobalFlags:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import cast
 
 import pytest
-from module_services import module_services
-from script_lines import printed
 
 from miscript.modules.json import JsonModule
 from miscript.modules.json.document import MAX_DEPTH
 from miscript.script.nodes import Index, Template
 from miscript.script.signatures import Binder
+from module_services import module_services
+from script_lines import printed
 
 
 async def run(body: str, parameters: str = "") -> list[str]:

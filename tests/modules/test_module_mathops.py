@@ -7,8 +7,6 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from module_services import module_services
-from script_lines import printed
 
 from miscript.errors import ConfigurationError
 from miscript.modules.mathops import MathOps, fixed, integer
@@ -16,6 +14,8 @@ from miscript.modules.mathops.expression import MAX_DEPTH, BadExpression, evalua
 from miscript.modules.mathops.floats import leading_number, round_to_decimals, round_to_figures
 from miscript.modules.mathops.rpn import MAX_STACK, evaluate_rpn
 from miscript.values import INT_MIN
+from module_services import module_services
+from script_lines import printed
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sip_scripts import Phone, sip_script
-
 from miscript.testing import RunningScript
+from sip_scripts import Phone, sip_script
 
 ROUTE = 'route { options_reply(); xlog("$rc\\n"); sl_send_reply(404, "Not Here"); }'
 

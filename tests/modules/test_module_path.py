@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sip_scripts import HOST, Phone, sip_script
 
 from miscript.errors import ScriptError
 from miscript.sip import Message
+from sip_scripts import HOST, Phone, sip_script
 
 FORWARD = '$du = "sip:10.0.0.7:5080"; forward();'
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from module_services import module_services
 
 from miscript.errors import MIError
 from miscript.modules.proto_tcp import ProtoTcp
+from module_services import module_services
 
 
 def test_tracing_is_shown_and_switched() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from module_services import MovedClock, module_services, new_run
 
 from miscript.errors import ConfigurationError, MIError
 from miscript.modules.ratelimit import MAX_PIPES, RateLimit
 from miscript.modules.ratelimit.pipes import Algorithm
 from miscript.script.access import AvpAccess
 from miscript.script.posix_regex import compile_pattern
+from module_services import MovedClock, module_services, new_run
 
 
 def ratelimit(**parameters: int | str) -> RateLimit:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from sip_scripts import Phone, sip_script
 
 from miscript.errors import ScriptError
 from miscript.sip import Branch, Message
 from miscript.testing import RunningScript
 from miscript.values import encode
+from sip_scripts import Phone, sip_script
 
 ROUTES = """
 route {

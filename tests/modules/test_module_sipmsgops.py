@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from module_services import module_services, new_run
 
 from miscript.modules.sipmsgops import SipMsgOps
 from miscript.modules.textops import TextOps
 from miscript.script.posix_regex import compile_pattern
 from miscript.sip.message import Message, dummy_message
+from module_services import module_services, new_run
 
 INVITE = Message.parse(
     b"INVITE sip:+4930123@example.com SIP/2.0\r\n"

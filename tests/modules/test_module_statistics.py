@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from module_services import MovedClock, module_services, new_run, var
 
 from miscript.errors import ConfigurationError
 from miscript.modules import statistics
@@ -14,6 +13,7 @@ from miscript.modules.statistics.series import MAX_SLOTS, Profile, Series, read_
 from miscript.script.runtime import Run
 from miscript.script.signatures import Argument
 from miscript.values import Value
+from module_services import MovedClock, module_services, new_run, var
 
 
 def made(**parameters: list[str]) -> StatisticsModule:

@@ -1,13 +1,13 @@
 """Transactions of a script: relaying, forking, cancelling, failure routes, timers, retransmissions, MI."""
 
 import pytest
-from sip_phones import HEAD, acknowledge, answer, phone, request, running, send, told
 
 from miscript.errors import MIError
 from miscript.sip import Message
 from miscript.sip.replies import make_reply
 from miscript.testing import run_script
 from miscript.transaction_service import Moment, transaction_service
+from sip_phones import HEAD, acknowledge, answer, phone, request, running, send, told
 
 RELAY = "route { t_relay(); exit; }"
 LATE = 'route { if (is_method("CANCEL")) { if (t_check_trans()) t_relay(); exit; } %s t_relay(); exit; }'

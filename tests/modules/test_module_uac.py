@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from sip_scripts import HOST, Phone, sip_script
 
 from miscript.errors import ScriptError
 from miscript.sip import Message
 from miscript.sip.digest_response import Algorithm, Challenge, Credentials, plain_ha1
 from miscript.sip.replies import make_reply
 from miscript.testing import RunningScript
+from sip_scripts import HOST, Phone, sip_script
 
 ROUTE = """
 route {

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
-from module_services import START, MovedClock, module_services, new_run, var
 
 from miscript.errors import ConfigurationError, MIError
 from miscript.modules.usrloc import UserLocation
 from miscript.services import Events
 from miscript.sip.location import Contact, Match
 from miscript.values import Value
+from module_services import START, MovedClock, module_services, new_run, var
 
 AOR = "alice@127.0.0.1"
 

@@ -7,9 +7,9 @@ from uuid import NAMESPACE_DNS, UUID, uuid3, uuid5
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from module_services import START, MovedClock, module_services, new_run, var
 
 from miscript.modules.uuid import UuidModule, named_uuid, timed_uuid
+from module_services import START, MovedClock, module_services, new_run, var
 
 
 @given(st.text())

@@ -9,7 +9,6 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from module_services import module_services
 
 from miscript.errors import ConfigurationError
 from miscript.hep.framing import FrameReader
@@ -19,6 +18,7 @@ from miscript.modules.proto_hep import ProtoHep
 from miscript.modules.proto_hep.backlog import MAX_BYTES, Backlog, Drop
 from miscript.modules.proto_hep.sockets import LocalSocket, hep_sockets
 from miscript.trace import TraceEvent
+from module_services import module_services
 
 SOON = 5.0
 

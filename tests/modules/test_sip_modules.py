@@ -1,9 +1,9 @@
 """Modules sl, signaling, rr and maxfwd, and the core's SIP functions and variables, on a network in memory."""
 
 import pytest
-from sip_phones import acknowledge, answer, phone, request, running, send, told
 
 from miscript.errors import ScriptError
+from sip_phones import acknowledge, answer, phone, request, running, send, told
 
 # -- sl and signaling ---------------------------------------------------------------------------------------------
 

@@ -11,13 +11,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from waiting_calls import CALLS, DOORS, MODULE_OF, Crowd, free_port, is_right, key_of, text, waiting_host
 
 from miscript.client import ClientError, connect
 from miscript.hep.framing import FrameReader
 from miscript.hep.packet import ProtocolType
 from miscript.hep.v3 import decode
 from miscript.modules.proto_hep.backlog import Drop
+from waiting_calls import CALLS, DOORS, MODULE_OF, Crowd, free_port, is_right, key_of, text, waiting_host
 
 pytestmark = pytest.mark.e2e
 
