@@ -9,6 +9,7 @@ Source: OpenSIPS manual, "Database Interface" (`db_url`, the `version` table, `d
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -109,6 +110,40 @@ class DatabaseDriver(Protocol):
 
     def open(self, url: str) -> Database:
         """The pool for `url`, which connects when it is first used.  Raises ConfigurationError for a bad URL."""
+
+
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+def checked_name(name: str) -> str:
+    """`name`, when it can be that of a table or column; raises DatabaseError for anything else."""
+    if _NAME.fullmatch(name) is None:
+        raise DatabaseError(f"'{name}' is no name of a table or column: expected letters, digits and '_'")
+    return name
+
+
+def masked(url: str) -> str:
+    """`url` without its password, for messages."""
+    scheme, separator, rest = url.partition("://")
+    authority, at, place = rest.rpartition("@")
+    user, colon, _ = authority.partition(":")
+    return f"{scheme}{separator}{user}:***@{place}" if at and colon else url
+
+
+def url_or_default(url: str, parameters: Mapping[str, int | str]) -> str:
+    """A module's `db_url`, or the global `db_default_url` when it sets none; "" when there is neither.
+
+    `parameters` is `services.parameters`.
+    """
+    return url or str(parameters.get("db_default_url", ""))
+
+
+def version_table(parameters: Mapping[str, int | str]) -> str:
+    """The table that tells the versions of the others: the global `db_version_table`.  Raises ConfigurationError."""
+    name = str(parameters.get("db_version_table", "version"))
+    if _NAME.fullmatch(name) is None:
+        raise ConfigurationError(f"db_version_table: '{name}' is no name of a table")
+    return name
 
 
 def database_at(find: Callable[[str], Any | None], url: str) -> Database:
