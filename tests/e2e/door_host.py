@@ -92,6 +92,18 @@ async def begun(host: Host, count: int) -> None:
             await asyncio.sleep(0)
 
 
+def url(door: str, folder: Path, host: Host) -> str:
+    """What a client calls the node behind a door of `host`."""
+    match door:
+        case "mi_fifo":
+            return f"fifo:{folder}/fifo?reply_dir={folder}/reply/"
+        case "udp":
+            return "udp:{}:{}".format(*host.catalog.modules["mi_datagram"].address)
+        case "unix":
+            return f"unix:{folder}/mi.sock"
+    return "http://{}:{}/mi".format(*host.services.find("httpd").address)
+
+
 def free_udp_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))

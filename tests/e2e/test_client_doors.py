@@ -10,23 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from door_host import begun, doors
+from door_host import begun, doors, url
 from miscript.client import MIError, connect
 
 pytestmark = pytest.mark.e2e
 DOORS = ("mi_fifo", "udp", "unix", "mi_http")
 MISCRIPT = str(Path(sys.executable).with_name("miscript"))
-
-
-def url(door, folder, host):
-    match door:
-        case "mi_fifo":
-            return f"fifo:{folder}/fifo?reply_dir={folder}/reply/"
-        case "udp":
-            return "udp:{}:{}".format(*host.catalog.modules["mi_datagram"].address)
-        case "unix":
-            return f"unix:{folder}/mi.sock"
-    return "http://{}:{}/mi".format(*host.services.find("httpd").address)
 
 
 async def run(*words, terminal=False, **environment):

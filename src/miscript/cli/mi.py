@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from ..client.blocking import BlockingClient
-    from .mi_nodes import Node
+    from ..client.nodes import Node
 
 COMPLETION_SECONDS: Final = 1.0
 MI_ERROR, USAGE, UNREACHABLE = 1, 2, 3
@@ -38,7 +38,7 @@ def complete_words(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def complete_nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The names in the file of nodes."""
-    from .mi_nodes import node_names
+    from ..client.nodes import node_names
 
     return [CompletionItem(name) for name in node_names(dict(os.environ)) if name.startswith(incomplete)]
 
@@ -116,7 +116,7 @@ def _client(at: str | None, timeout: float | None, *, insecure: bool, retries: i
     """A client of the node that was asked for."""
     from ..client.blocking import BlockingClient
     from ..client.exchange import DEADLINE, RETRIES
-    from .mi_nodes import NodeError, find_node
+    from ..client.nodes import NodeError, find_node
 
     try:
         node: Node = find_node(at, dict(os.environ))

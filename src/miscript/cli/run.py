@@ -54,6 +54,7 @@ class Limit(click.ParamType[tuple[int | None, float | None]]):
 @click.option("--limit", type=Limit(), help="End a run that takes longer: seconds (2.5) or steps (100000steps).")
 @click.option("--stub", "stubs", multiple=True, metavar="MODULE", help="Let this module's functions do nothing.")
 @click.option("-p", "--preprocessor", metavar="COMMAND", help="Send the file through COMMAND before reading it.")
+@click.option("--at", "node", metavar="NODE", help="Let mi() run the commands of NODE, a live OpenSIPS: name or URL.")
 def command(
     file: str,
     once: bool,
@@ -62,6 +63,7 @@ def command(
     limit: tuple[int | None, float | None] | None,
     stubs: tuple[str, ...],
     preprocessor: str | None,
+    node: str | None,
 ) -> None:
     """Run the script FILE.
 
@@ -78,7 +80,7 @@ def command(
     steps, time_limit = limit or (None, None)
     budget = Budget(steps, time_limit)
     with _output(xlog) as output:
-        status = _runner(_main(file, preprocessor, stubs, budget, once, seconds, output))
+        status = _runner(_main(file, preprocessor, stubs, budget, once, seconds, output, node))
     sys.exit(status)
 
 
@@ -106,6 +108,7 @@ async def _main(
     once: bool,
     seconds: float | None,
     output: BinaryIO,
+    node: str | None,
 ) -> int:
     from ..errors import MiscriptError, ScriptError
     from ..host.host import Host
@@ -116,6 +119,8 @@ async def _main(
 
     writer = Output(output)
     host = Host(Source(file, None, preprocessor), writer.write, stubs=stubs, budget=budget)
+    if node is not None:
+        host.services.provide("default node", node)
     try:
         warnings = host.load()
     except ScriptError as error:

@@ -10,12 +10,15 @@ or the negative code of the error, or one of
 - -4: the deadline of `async()` passed; the command was cancelled.
 
 The parameters come from the AVPs when they are given (first added, first given), else from the words behind the
-command.  Source: OpenSIPS manual, module mi_script; docs/mi_script.md.
+command.  `command@node` is a command of a live node; `miscript.remote_commands` tells its codes.
+
+Source: OpenSIPS manual, module mi_script; docs/mi_script.md.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -30,6 +33,7 @@ from ..mi.jsonrpc import SERVER_ERROR, Params
 from ..mi.origin import Backend, Origin, Tracing
 from ..mi.tracing import Exchange, parse_bwlist
 from ..mi.writer import ONLY_JSON, dumps_text
+from ..remote_commands import RemoteCommands
 from ..script.access import AvpAccess, VarAccess
 from ..script.runtime import Pending, Run
 from ..script.signatures import Argument, VariableAccess
@@ -122,6 +126,7 @@ class MiScript(Module):
         None, "Which commands are traced: `w: a, b` only these, `b: a, b` all but these.", kinds="string"
     )
     pretty_printing = parameter(0, "1 for results with line breaks and tabs.")
+    default_node = parameter("", "The node whose commands `mi()` runs when none is named: a name or a URL.")
 
     _tracing: Tracing | None = None
 
@@ -133,6 +138,12 @@ class MiScript(Module):
             commands = None if wanted is None else parse_bwlist(wanted, self.services.mi)
             self._tracing = Tracing(destination, commands)
         self._origin = lru_cache(ORIGINS)(self._make_origin)
+        self._default_node = self.default_node or self.services.find("default node") or ""
+        self._remote = RemoteCommands(dict(os.environ), self._default_node)
+
+    async def stop(self) -> None:
+        """Let go of the nodes."""
+        await self._remote.close()
 
     # -- the function -----------------------------------------------------------------------------------------
 
@@ -258,6 +269,10 @@ class MiScript(Module):
     def _resolve(self, name: str) -> Command:
         if not name:
             raise Refused(INTERNAL, "no command")
+        if "@" in name or self._default_node:
+            name, node = self._remote.split(name)
+            if node:
+                return self._remote.command(name, node)
         try:
             return self.services.mi.resolve(name)
         except MIError as error:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from miscript.cli import mi_nodes
-from miscript.cli.mi_nodes import Node, NodeError, find_node, node_names
+from miscript.client import nodes as mi_nodes
+from miscript.client.nodes import Node, NodeError, find_node, node_names
 
 FILE = """
 default = "edge1"

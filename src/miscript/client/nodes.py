@@ -1,4 +1,4 @@
-"""Which node `miscript mi` talks to: `--at`, the environment variable MISCRIPT_AT, or the file of nodes.
+"""Which node `miscript mi` and `mi()` talk to: a URL, or a name in the file of nodes.
 
 ```toml
 # ~/.config/miscript/nodes.toml
