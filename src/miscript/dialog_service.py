@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .services import Services
 
 StateWatcher: TypeAlias = Callable[[Dialog, DialogState], None]
+RequestWatcher: TypeAlias = "Callable[[Run, Dialog], None]"
 
 
 class DialogService(Protocol):
@@ -37,6 +38,9 @@ class DialogService(Protocol):
 
     def watch(self, watcher: StateWatcher) -> None:
         """Call `watcher(dialog, old_state)` whenever a dialog is in another state.  What it raises is logged."""
+
+    def watch_requests(self, watcher: RequestWatcher) -> None:
+        """Call `watcher(run, dialog)` for each request that is found to be in a dialog, when it is found."""
 
     def terminate(self, dialog: Dialog, reason: str, extra_headers: str = "") -> bool:
         """End a dialog: BYEs both ways, a CANCEL before its answer.  False when it cannot be ended from here."""

@@ -25,13 +25,19 @@ RunHook: TypeAlias = "Callable[[Run], bool]"
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """A message on the wire, for whoever traces: its bytes, the two ends, and whether we sent it."""
+    """A message on the wire, for whoever traces: its bytes, the two ends, and whether we sent it.
+
+    `local` is our end as the system has it: the port of a connection that we opened is not that of `socket`.
+    `about` is the message that a reply without a transaction answers, or that is passed on without one.
+    """
 
     data: bytes
     socket: ListeningSocket
+    local: tuple[str, int]
     peer: tuple[str, int]
     sent: bool
     connection: int = 0
+    about: Message | None = None
 
 
 @dataclass(slots=True)
@@ -40,12 +46,15 @@ class Hooks:
 
     `requests` see a request before the script and give False for one that is dealt with; `replies` get a reply behind
     the global `onreply_route`, and the first that gives True has taken it.  `suspended` hear of a run
-    whose `async()` is to wait, and end it with False.  `traffic` sees every message that comes and goes.
+    whose `async()` is to wait, and end it with False.  `begun` get the run of a request before its route starts.
+    `traffic` sees every message that comes and goes; who has nothing to do with it at the moment takes its entry out,
+    because an empty list costs nothing.
     """
 
     requests: list[Filter] = field(default_factory=list)
     replies: list[ReplyHandler] = field(default_factory=list)
     suspended: list[RunHook] = field(default_factory=list)
+    begun: list[Callable[[Run], None]] = field(default_factory=list)
     traffic: list[Callable[[Traffic], None]] = field(default_factory=list)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, cast
 
 from .sip.branch import Branch
 from .sip.message import Message
@@ -95,16 +95,27 @@ class SipTransaction(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """What a watcher is told; `status` and `message` where there is a reply or a request that goes out."""
+    """What a watcher is told; `status` and `message` where there is a reply or a request that goes out.
+
+    `run` is the one that made the transaction, at `Moment.CREATED`.
+    """
 
     moment: Moment
     transaction: SipTransaction
     branch: SipBranch | None = None
     message: Message | None = None
     status: int = 0
+    run: Run | None = None
 
 
 Watcher: TypeAlias = Callable[[Happening], None]
+
+
+class TransactionId(NamedTuple):
+    """What tells a transaction from others for as long as it lives, and keeps nothing of it alive."""
+
+    number: int
+    hash: int
 
 
 class TransactionService(Protocol):
@@ -115,6 +126,12 @@ class TransactionService(Protocol):
 
     def current(self, run: Run) -> SipTransaction | None:
         """The transaction that a route belongs to."""
+
+    def owner(self, message: Message, *, sent: bool) -> SipTransaction | None:
+        """The transaction that a message on the wire belongs to; `sent` tells that it is one of ours.
+
+        A CANCEL and its replies belong to the INVITE.  The first request of a transaction has none when it comes.
+        """
 
     def create(self, run: Run) -> SipTransaction | None:
         """The transaction of the request that a run is about, made now when there is none.
@@ -133,6 +150,15 @@ class TransactionService(Protocol):
         to_tag: str | None = None,
     ) -> bool:
         """Answer a request; False when it has its final answer already."""
+
+    def cancel(self, transaction: SipTransaction) -> None:
+        """Cancel the branches of an INVITE that wait for their final replies; one that has none is answered 487."""
+
+    def remember(self, run: Run) -> TransactionId | None:
+        """The id of the transaction that a route belongs to, for another route that comes later."""
+
+    def point(self, run: Run, id: TransactionId) -> None:
+        """Let a route inject branches into a transaction that is not its own (`t_inject_branches`)."""
 
     def request(
         self,

@@ -155,7 +155,10 @@ class SipElement:
         if self._under_way >= MAX_UNDER_WAY:
             self.count(DROPPED[not data.startswith(b"SIP/")])
             return
-        self._tell_traffic(data, received.socket, received.source, False, received.connection)
+        if self.hooks.traffic and received.socket is not None:
+            self._tell_traffic(
+                Traffic(data, received.socket, received.destination, received.source, False, received.connection)
+            )
         try:
             message = Message.parse(data)
         except SipSyntaxError as error:
@@ -194,7 +197,9 @@ class SipElement:
                 await self._refuse(request, *wrong)
                 return
             if all(passes(request) for passes in self.hooks.requests):
-                await self._routes.run_route("route", "", message=request)
+                await self._routes.run_route(
+                    "route", "", message=request, prepare=self._begin if self.hooks.begun else None
+                )
         except LookupError:
             self.count("drop_requests")
         except Exception:
@@ -202,6 +207,10 @@ class SipElement:
             raise
         finally:
             self._under_way -= 1
+
+    def _begin(self, run: Run) -> None:
+        for see in self.hooks.begun:
+            see(run)
 
     async def _refuse(self, request: Message, status: int, reason: str) -> None:
         """A request that is not as it has to be: the error route answers it, without one it gets its reply."""
@@ -266,14 +275,23 @@ class SipElement:
 
     # -- what goes --------------------------------------------------------------------------------------------
 
-    def send(self, data: bytes, target: Target, socket: ListeningSocket, connection: int = 0) -> bool:
+    def send(
+        self,
+        data: bytes,
+        target: Target,
+        socket: ListeningSocket,
+        connection: int = 0,
+        about: Message | None = None,
+    ) -> bool:
         if target.transport == "udp":
             datagrams = self._datagrams.get(socket)
             sent = datagrams is not None and datagrams.send(data, target)
         else:
             sent = self._streams is not None and self._streams.send(data, target, connection)
-        if sent:
-            self._tell_traffic(data, socket, (target.address, target.port), True, connection)
+        if sent and self.hooks.traffic:
+            ends = None if self._streams is None else self._streams.ends(target, connection)
+            local, peer = ends or ((socket.address, socket.port), (target.address, target.port))
+            self._tell_traffic(Traffic(data, socket, local, peer, True, connection, about))
         return sent
 
     async def connect(self, target: Target, socket: ListeningSocket) -> bool:
@@ -285,7 +303,7 @@ class SipElement:
         received = request.received
         if received.socket is None:
             return False
-        return self.send(data, reply_target(request), received.socket, received.connection)
+        return self.send(data, reply_target(request), received.socket, received.connection, request)
 
     async def forward(self, message: Message, target: Target | None = None) -> bool:
         try:
@@ -300,17 +318,16 @@ class SipElement:
         except SipSyntaxError as error:
             log.error("the request cannot be forwarded: %s", error)
             return False
-        sent = await self.connect(target, socket) and self.send(data, target, socket)
+        sent = await self.connect(target, socket) and self.send(data, target, socket, 0, message)
         self.count("fwd_requests" if sent else "err_requests")
         return sent
 
-    def _tell_traffic(
-        self, data: bytes, socket: ListeningSocket | None, peer: tuple[str, int], sent: bool, connection: int
-    ) -> None:
-        if self.hooks.traffic and socket is not None:
-            traffic = Traffic(data, socket, peer, sent, connection)
-            for tell in self.hooks.traffic:
+    def _tell_traffic(self, traffic: Traffic) -> None:
+        for tell in list(self.hooks.traffic):
+            try:
                 tell(traffic)
+            except Exception:  # who watches must not break what is watched
+                log.exception("a watcher of messages failed")
 
     # -- names and places -------------------------------------------------------------------------------------
 

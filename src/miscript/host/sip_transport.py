@@ -63,6 +63,9 @@ class StreamSockets(Protocol):
     def send(self, data: bytes, target: Target, number: int = 0) -> bool:
         """Send over connection `number`, or over the one to `target`; False when neither is there."""
 
+    def ends(self, target: Target, number: int = 0) -> tuple[tuple[str, int], tuple[str, int]] | None:
+        """Both ends, ours first, of the connection that `send` takes; None when there is none, as for datagrams."""
+
     def sweep(self) -> None:
         """End connections that are of no use; called every second."""
 
@@ -268,8 +271,16 @@ class Streams:
 
     def send(self, data: bytes, target: Target, number: int = 0) -> bool:
         """Send over connection `number`, or over the one to `target`; False when neither is there."""
-        connection = self._by_number.get(number) or self._by_peer.get((target.address, target.port))
+        connection = self._connection(target, number)
         return connection is not None and connection.send(data)
+
+    def ends(self, target: Target, number: int = 0) -> tuple[tuple[str, int], tuple[str, int]] | None:
+        """Both ends, ours first, of the connection that `send` takes; None when there is none, as for datagrams."""
+        connection = self._connection(target, number) if target.reliable else None
+        return None if connection is None else (connection.local, connection.peer)
+
+    def _connection(self, target: Target, number: int) -> Connection | None:
+        return self._by_number.get(number) or self._by_peer.get((target.address, target.port))
 
     def sweep(self) -> None:
         """End connections that are idle or whose message takes too long; to be called every second."""

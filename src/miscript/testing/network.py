@@ -144,6 +144,9 @@ class MemoryStreams:
         self._network.send(data, (socket.address, socket.port), place)
         return True
 
+    def ends(self, target: Target, number: int = 0) -> None:
+        """Connections have no ports of their own here."""
+
     def sweep(self) -> None:
         """Nothing is idle here."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 
-from ...dialog_service import StateWatcher
+from ...dialog_service import RequestWatcher, StateWatcher
 from ...errors import ConfigurationError
 from ...exports import Module, parameter, statistic
 from ...script.runtime import Run
@@ -139,6 +139,9 @@ class OfferedDialogs:
 
     def watch(self, watcher: StateWatcher) -> None:
         self._module.calls.watchers.append(watcher)
+
+    def watch_requests(self, watcher: RequestWatcher) -> None:
+        self._module.tracking.watchers.append(watcher)
 
     def terminate(self, dialog: Dialog, reason: str, extra_headers: str = "") -> bool:
         return self._module.requests.terminate(dialog, reason, extra_headers)

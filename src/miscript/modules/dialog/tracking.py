@@ -12,6 +12,7 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
+from ...dialog_service import RequestWatcher
 from ...record_routing import record_routing
 from ...script.runtime import Run
 from ...services import Services
@@ -65,6 +66,7 @@ class Tracking:
         self.calls = calls
         self.mode = MatchMode.DID_FALLBACK
         self.parameter = "did"
+        self.watchers: list[RequestWatcher] = []
         self._waiting: dict[int, Here] = {}
         calls.prepare = lambda dialog, run: run.data.__setitem__(NAME, Here(dialog))
 
@@ -181,6 +183,8 @@ class Tracking:
             return False
         self._take(run, here)
         self._request(message, here)
+        for watcher in self.watchers:
+            watcher(run, here.dialog)
         return True
 
     def _find(self, message: Message, did: str | None, mode: MatchMode) -> Here | None:

@@ -15,6 +15,7 @@ from typing import Any
 from ...exports import Module, parameter, statistic
 from ...script.runtime import Run
 from ...services import Counter, Services
+from ...sip.message import Message
 from ...sip.transactions import Timers
 from ...sip_service import sip_service
 from ...transaction_service import Moment, Reply, SipTransaction, Watcher
@@ -132,6 +133,9 @@ class TmService:
 
     def current(self, run: Run) -> SipTransaction | None:
         return context(run).transaction
+
+    def owner(self, message: Message, *, sent: bool) -> SipTransaction | None:
+        return self._module.engine.owner(message, sent=sent)
 
     def create(self, run: Run) -> SipTransaction | None:
         found = context(run).transaction

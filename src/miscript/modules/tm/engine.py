@@ -26,7 +26,9 @@ from ...sip.transactions import (
     Key,
     State,
     Timers,
+    answered_key,
     cancelled_key,
+    client_key,
     event_of_status,
     server,
     server_key,
@@ -39,6 +41,10 @@ log = logging.getLogger("miscript.tm")
 
 MAX_TRANSACTIONS: Final = 500_000
 """Transactions at a time; a request beyond them is refused like one that cannot be sent."""
+
+
+_METHOD_OF: Final = {"ACK": "INVITE", "CANCEL": "INVITE"}
+"""Requests that belong to the transaction of another one."""
 
 
 @dataclass(slots=True)
@@ -112,11 +118,12 @@ class Engine:
         branch: ClientBranch | None = None,
         message: Message | None = None,
         status: int = 0,
+        run: Run | None = None,
     ) -> None:
         """Call the watchers of a moment."""
         watchers = self._watchers.get(moment)
         if watchers:
-            happening = Happening(moment, transaction, branch, message, status)
+            happening = Happening(moment, transaction, branch, message, status, run)
             for watcher in watchers:
                 try:
                     watcher(happening)
@@ -134,6 +141,17 @@ class Engine:
         """The INVITE transaction that a CANCEL is about."""
         key = cancelled_key(cancel)
         return None if key is None else self._by_key.get(key)
+
+    def owner(self, message: Message, *, sent: bool) -> ProxyTransaction | None:
+        """The transaction that a message on the wire belongs to."""
+        if message.is_request is sent:
+            client = client_key(message)
+            branch = None if client is None else self.branches.get((client[0], _METHOD_OF.get(client[1], client[1])))
+            return None if branch is None else branch.transaction
+        if message.is_request:
+            return self.find_cancelled(message) if message.method == "CANCEL" else self.find(message)
+        key = answered_key(message)
+        return None if key is None else self._by_key.get((*key[:-1], _METHOD_OF.get(key[-1], key[-1])))
 
     def find_number(self, number: int, hash_: int) -> ProxyTransaction | None:
         """The transaction with the two numbers of its id."""
@@ -180,7 +198,7 @@ class Engine:
         here.transaction = transaction
         run.data.setdefault("at_end", []).append(lambda: self._script_ended(transaction))
         self.count("UAS_transactions")
-        self.tell(Moment.CREATED, transaction, message=message)
+        self.tell(Moment.CREATED, transaction, message=message, run=run)
         if trying and self.auto_trying and transaction.is_invite:
             self.reply(transaction, 100, "Giving it a try")
         return transaction

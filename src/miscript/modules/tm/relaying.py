@@ -139,8 +139,6 @@ class Relaying:
     ) -> ClientBranch | None:
         """Send what is written and wait for its replies; None when it cannot be sent."""
         engine = self.engine
-        if not engine.sip.send(sent, target, socket):
-            return None
         timers = transaction.timers(engine.base)
         machine = client(key[1], engine.now, timers, reliable=target.reliable)
         branch = ClientBranch(
@@ -155,8 +153,11 @@ class Relaying:
             key=key,
         )
         branch.on_reply, branch.attributes = draft.on_reply, draft.attributes
+        engine.branches[key] = branch  # before it is sent: who traces asks whose message it is
+        if not engine.sip.send(sent, target, socket):
+            del engine.branches[key]
+            return None
         transaction.branches.append(branch)
-        engine.branches[key] = branch
         engine.time(branch, lambda: self._due(branch))
         return branch
 

@@ -31,6 +31,14 @@ def cancelled_key(cancel: Message) -> Key | None:
     return _key(cancel, "INVITE")
 
 
+def answered_key(reply: Message) -> Key | None:
+    """The key of the request that a reply of ours answers; None where it does not tell, as in RFC 2543."""
+    via, cseq = reply.first_via, reply.cseq
+    if via is None or cseq is None or not (via.branch or "").startswith(COOKIE):
+        return None
+    return _key(reply, cseq[1])
+
+
 def client_key(reply: Message) -> Key | None:
     """The key of a reply: branch of the topmost Via and method of CSeq; None when it has none."""
     via, cseq = reply.first_via, reply.cseq
