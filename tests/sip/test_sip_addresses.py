@@ -133,7 +133,7 @@ def test_parameters_can_be_set_and_taken_away() -> None:
 
 
 names = st.text("abcXYZ-.", min_size=1, max_size=5)
-plain = st.builds(Parameter, names, st.none() | st.text("abc019.:[]/@", min_size=1, max_size=5))
+plain = st.builds(Parameter, names, st.none() | st.text("abc019.:[]/@", min_size=1, max_size=5), st.just(False))
 quoted = st.builds(Parameter, names, st.text("abc ;,=<>", max_size=5), st.just(True))
 
 
@@ -163,3 +163,27 @@ def test_a_printed_address_is_read_as_the_same(text: str) -> None:
     except SipSyntaxError:
         return
     assert NameAddr.parse(str(found)) == found
+
+
+def outcome(parse, text):
+    try:
+        return parse(text)
+    except SipSyntaxError:
+        return None
+
+
+@given(st.lists(st.sampled_from(["a", "b=1", "c=", ";", "=", ",", "(", ")", '"', "<", "?", " ", "x"]), max_size=8))
+def test_parameters_are_the_same_with_and_without_a_blank_in_front(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert outcome(Parameters.parse, text) == outcome(Parameters.parse, f" {text}") or not text
+
+
+@given(
+    st.sampled_from(["SIP/2.0/UDP ", "SIP/2.0/TCP", "sip/2.0/u_p ", "SIP/2/x-y "]),
+    st.lists(
+        st.sampled_from(["h", "1.2", "[::1]", ":", "5060", "65536", ";a=1", ";rport", ",", "(c)", " "]), max_size=6
+    ),
+)
+def test_a_via_is_the_same_with_and_without_a_blank_in_front(front: str, parts: list[str]) -> None:
+    text = front + "".join(parts)
+    assert outcome(Via.parse_many, text) == outcome(Via.parse_many, f" {text}")

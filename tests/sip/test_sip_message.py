@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miscript.sip import Limits, Message, SipSyntaxError, dummy_message
+from miscript.sip.headers import read_headers, scan_headers
 
 INVITE = (
     b"INVITE sip:bob@example.com SIP/2.0\r\n"
@@ -155,6 +156,36 @@ lines = st.lists(
     ),
     max_size=9,
 ).map(b"\r\n".join)
+
+
+pieces = st.lists(
+    st.sampled_from(
+        [
+            b"To",
+            b"v",
+            b":",
+            b" ",
+            b"\t",
+            b"x",
+            b"\r\n",
+            b"\n",
+            b"\r",
+            b"\x0b",
+            b"\x1f",
+            b"\xc3\xa4",
+            b"a: b\r\n",
+            b"Via:c ; d",
+        ]
+    ),
+    max_size=12,
+).map(b"".join)
+
+
+@given(pieces)
+def test_header_fields_are_the_same_whether_split_or_matched(data: bytes) -> None:
+    assert list(read_headers(data, 0, len(data))) == list(scan_headers(data, 0, len(data)))
+    inside = b"x" + data + b"y"
+    assert list(read_headers(inside, 1, len(data) + 1)) == list(scan_headers(inside, 1, len(data) + 1))
 
 
 @given(lines | st.binary(max_size=60))

@@ -4,6 +4,7 @@ import pytest
 
 from miscript.sip import Message, SipSyntaxError
 from miscript.sip.branch import Branch
+from miscript.sip.message import ViaWishes
 from miscript.sip.received import Received
 from miscript.sip.replies import make_reply, marked_via, next_target, reply_target, without_first_via
 from miscript.sip.requests import make_ack, make_cancel, make_request, passed_on, via_line
@@ -68,7 +69,7 @@ def test_the_receiver_marks_the_via_and_answers_to_the_port_that_it_names(via, s
 def test_a_script_can_answer_to_the_port_that_a_request_came_from():
     message = invite()
     message.received = Received(("10.0.0.1", 40000), ("10.0.0.9", 5060), UDP)
-    message.via_wishes.rport = True
+    message.via_wishes = ViaWishes(rport=True)
     assert reply_target(message) == Target("udp", "10.0.0.1", 40000)
     assert marked_via(message)[0].rport == "40000"
 

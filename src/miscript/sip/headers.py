@@ -1,12 +1,15 @@
 """The header section of a message: its fields with the bytes they came from, and the names of fields.
 
+Nearly all sections are ASCII, with CRLF behind each line and nothing folded: those are split at their line ends, with
+positions of characters that are those of bytes.  The pattern that reads all others takes three times as long.
+
 Source: RFC 3261 section 7.3; the compact names of its IANA registry.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -38,6 +41,9 @@ COMPACT_NAMES = {
 
 _FIELD = re.compile(rb"(?P<name>[^\x00-\x20:]+)[ \t]*:(?P<value>[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)(?:\r?\n|\Z)")
 _LINE = re.compile(rb"[^\n]*(?:\n|\Z)")
+_make = tuple.__new__  # what HeaderField() calls, in a quarter of the time
+_NAME = re.compile(r"[^\x00-\x20:]+")
+_BLANKS = " \t\r\n\x0b\x0c"
 _FOLD = re.compile(rb"[ \t]*\r?\n[ \t]+")
 
 
@@ -60,6 +66,41 @@ def header_key(name: str) -> str:
     """The name under which a field is looked up: in lower case, compact names in their long form."""
     lower = name.lower()
     return COMPACT_NAMES.get(lower, lower)
+
+
+@lru_cache(maxsize=1024)
+def _names(before_colon: str) -> tuple[str, str] | None:
+    """Name and key of the text in front of the first colon of a line; None when it is no name."""
+    name = before_colon.rstrip(" \t")
+    return (name, header_key(name)) if _NAME.fullmatch(name) else None
+
+
+def read_headers(data: bytes, start: int, end: int) -> Sequence[HeaderField]:
+    """The header fields between two positions.  Lines that are no header field are left out."""
+    section = data[start:end]
+    if not _is_plain(section):
+        return list(scan_headers(data, start, end))
+    found = []
+    at = start
+    for line in section.decode("ascii").split("\r\n"):
+        before, colon, value = line.partition(":")
+        behind = at + len(line) + 2
+        if colon and (names := _names(before)) is not None:
+            found.append(_make(HeaderField, (*names, value.strip(_BLANKS), at, behind)))
+        at = behind
+    return found
+
+
+def _is_plain(section: bytes) -> bool:
+    """Whether the header fields are what stands between CRLFs."""
+    ends = section.count(b"\r\n")
+    return (
+        section.isascii()
+        and section.endswith(b"\r\n")
+        and section.count(b"\n") == ends == section.count(b"\r")
+        and b"\n " not in section
+        and b"\n\t" not in section
+    )
 
 
 def scan_headers(data: bytes, start: int, end: int) -> Iterator[HeaderField]:

@@ -14,11 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from operator import itemgetter
+from typing import NamedTuple, Protocol
 
 from ..values import decode, encode
 from .branch import Branch
-from .headers import HeaderField, header_key, scan_headers
+from .head import Head
+from .headers import HeaderField
 from .name_addr import NameAddr
 from .received import NOT_RECEIVED
 from .sockets import ListeningSocket
@@ -30,8 +32,8 @@ VERSION = "SIP/2.0"
 
 _REQUEST_LINE = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]+) ([^\x00-\x20\x7f]+) (SIP/[0-9]+\.[0-9]+)\r?\n", re.IGNORECASE)
 _STATUS_LINE = re.compile(rb"(SIP/[0-9]+\.[0-9]+) ([1-6][0-9]{2})(?: ([^\r\n]*))?\r?\n", re.IGNORECASE)
-_END_OF_HEADERS = re.compile(rb"(?:\A|\r?\n)(\r?\n)")
 _CONTENT_LENGTH = re.compile(r"[0-9]{1,10}")
+_PLACE = itemgetter(0, 1)
 _HEADER_NAME = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+[ \t]*:")
 
 
@@ -47,20 +49,18 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class _Append:
-    """Text to write behind the last header field, or before the field at `before`."""
+class Edit(NamedTuple):
+    """Other bytes in place of those from `start` to `end`; the two are the same where nothing is taken away.
 
+    `start` -1 stands for the end of the header fields.
+    """
+
+    start: int
+    end: int
     text: bytes
-    before: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Replace:
-    """Other text in place of a header field; nothing removes it."""
-
-    field: HeaderField
-    text: bytes = b""
+_AT_END = -1
 
 
 class HopHeader(Protocol):
@@ -70,9 +70,9 @@ class HopHeader(Protocol):
         """The fields without the last line end; empty for none."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ViaWishes:
-    """What a script wants of the Via fields of one request.
+    """What a script wants of the Via fields of one request; a new wish makes a new one.
 
     `rport`: answer to the port that it came from, as if its Via asked for it (RFC 3581).  `own_rport`: ask for the
     same in our own Via.  `host` and `port` stand in it in place of those of the socket.
@@ -82,6 +82,9 @@ class ViaWishes:
     own_rport: bool = False
     host: str | None = None
     port: int | None = None
+
+
+NO_WISHES = ViaWishes()
 
 
 class Message:
@@ -94,37 +97,31 @@ class Message:
     """
 
     __slots__ = (
-        "_body_start", "_by_key", "_edits", "_fields", "_first_via", "_headers_start", "_via_is_read", "branch",
-        "branches", "data", "hop_headers", "method", "number", "original_uri", "reason", "received", "reply_headers",
-        "status", "version", "via_wishes",
+        "_edits", "_head", "branch", "branches", "data", "hop_headers", "is_request", "method", "number",
+        "original_uri", "reason", "received", "reply_headers", "status", "version", "via_wishes",
     )  # fmt: skip
 
-    def __init__(self, data: bytes, start_line: re.Match[bytes], body_start: int) -> None:
-        self.data = data
+    def __init__(self, head: Head, start_line: re.Match[bytes]) -> None:
+        self._head = head
+        self.data = head.data
         self.method: str | None = None
         self.original_uri: str | None = None
         self.status: int | None = None
         self.reason: str | None = None
-        if start_line.re is _REQUEST_LINE:
-            method, uri, version = (decode(part) for part in start_line.groups())
-            self.method, self.original_uri, self.version = method, uri, version
+        first, second, third = start_line.groups()
+        self.is_request = start_line.re is _REQUEST_LINE
+        if self.is_request:
+            self.method, self.original_uri, self.version = decode(first), decode(second), decode(third)
         else:
-            version, status, reason = (decode(part or b"") for part in start_line.groups())
-            self.version, self.status, self.reason = version, int(status), reason
-        self._headers_start = start_line.end()
-        self._body_start = body_start
-        self._fields: tuple[HeaderField, ...] | None = None
-        self._by_key: dict[str, list[HeaderField]] | None = None
-        self._first_via: tuple[Via, int] | None = None
-        self._via_is_read = False
+            self.version, self.status, self.reason = decode(first), int(second), decode(third or b"")
         self.branch = Branch()
         self.branches: list[Branch] = []
         self.reply_headers: list[str] = []
         self.hop_headers: list[HopHeader] = []
-        self.via_wishes = ViaWishes()
+        self.via_wishes = NO_WISHES
         self.number = 0
         self.received = NOT_RECEIVED
-        self._edits: list[_Append | _Replace] = []
+        self._edits: list[Edit] = []
 
     @classmethod
     def parse(cls, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Message:
@@ -135,30 +132,24 @@ class Message:
         """
         if len(data) > limits.message:
             raise SipSyntaxError(f"the message is longer than {limits.message} bytes", limits.message)
-        start = len(data) - len(data.lstrip(b"\r\n"))
+        start = len(data) - len(data.lstrip(b"\r\n")) if data[:1] in (b"\r", b"\n") else 0
         line_end = data.find(b"\n", start, start + limits.start_line)
         if line_end < 0:
             raise SipSyntaxError(f"no start line of at most {limits.start_line} bytes", start)
         line = _REQUEST_LINE.match(data, start) or _STATUS_LINE.match(data, start)
         if line is None or line.end() != line_end + 1:
             raise SipSyntaxError("the start line is neither 'METHOD URI SIP/2.0' nor 'SIP/2.0 CODE REASON'", start)
-        end = _END_OF_HEADERS.search(data, line_end - (data[line_end - 1] == 13))
-        if end is None:
-            raise SipSyntaxError("there is no empty line behind the header fields", len(data))
-        if data.count(b"\n", line.end(), end.end()) > limits.header_lines:
-            raise SipSyntaxError(f"more than {limits.header_lines} header lines", line.end())
-        return cls(data, line, end.end())
+        end = _end_of_headers(data, line_end)
+        if data.count(b"\n", line_end + 1, end) > limits.header_lines:
+            raise SipSyntaxError(f"more than {limits.header_lines} header lines", line_end + 1)
+        return cls(Head(data, line_end + 1, end), line)
 
     def copy(self) -> Message:
         """The same message with its edits so far; what is changed in one is not seen in the other."""
         new = Message.__new__(Message)
-        new._body_start = self._body_start
-        new._by_key = self._by_key
-        new._fields = self._fields
-        new._first_via = self._first_via
-        new._headers_start = self._headers_start
-        new._via_is_read = self._via_is_read
+        new._head = self._head
         new.data = self.data
+        new.is_request = self.is_request
         new.method = self.method
         new.number = self.number
         new.original_uri = self.original_uri
@@ -167,11 +158,10 @@ class Message:
         new.status = self.status
         new.version = self.version
         new.branch = self.branch.copy()
-        new.branches = [branch.copy() for branch in self.branches]
+        new.branches = [branch.copy() for branch in self.branches] if self.branches else []
         new.reply_headers = self.reply_headers.copy()
         new.hop_headers = self.hop_headers.copy()
-        wishes = self.via_wishes
-        new.via_wishes = ViaWishes(wishes.rport, wishes.own_rport, wishes.host, wishes.port)
+        new.via_wishes = self.via_wishes
         new._edits = self._edits.copy()
         return new
 
@@ -186,14 +176,10 @@ class Message:
     # -- start line -----------------------------------------------------------------------------------------------
 
     @property
-    def is_request(self) -> bool:
-        return self.method is not None
-
-    @property
     def uri(self) -> str | None:
         """The Request-URI as it is now; `original_uri` is the one that came."""
         new = self.branch.uri
-        return self.original_uri if new is None or self.method is None else new
+        return new if new is not None and self.is_request else self.original_uri
 
     @uri.setter
     def uri(self, text: str | None) -> None:
@@ -210,50 +196,38 @@ class Message:
     # -- header fields --------------------------------------------------------------------------------------------
 
     @property
-    def fields(self) -> tuple[HeaderField, ...]:
+    def fields(self) -> Sequence[HeaderField]:
         """All header fields as they came."""
-        if self._fields is None:
-            self._fields = tuple(scan_headers(self.data, self._headers_start, self._body_start))
-        return self._fields
+        return self._head.fields
 
     def headers(self, name: str) -> list[str]:
         """The values of all fields `name`, whether long or compact, in any case; lists are not split."""
-        return [field.value for field in self._fields_of(name)]
+        return [field.value for field in self._head.fields_of(name)]
 
     def header(self, name: str, index: int = 0) -> str | None:
         """The value of one of the fields `name`; a negative index counts from the last one."""
-        found = self._fields_of(name)
+        found = self._head.fields_of(name)
         return found[index].value if -len(found) <= index < len(found) else None
-
-    def _fields_of(self, name: str) -> Sequence[HeaderField]:
-        if self._by_key is None:
-            self._by_key = {}
-            for field in self.fields:
-                self._by_key.setdefault(field.key, []).append(field)
-        return self._by_key.get(header_key(name), ())
 
     @property
     def call_id(self) -> str | None:
-        return self.header("Call-ID")
+        return self._head.value("Call-ID")
 
     @property
     def cseq(self) -> tuple[int, str] | None:
         """Number and method of CSeq, or None when it is missing or wrong."""
-        number, _, method = (self.header("CSeq") or "").partition(" ")
-        if not (number.isascii() and number.isdecimal() and len(number) <= 10 and method.strip()):
-            return None
-        return int(number), method.strip()
+        return self._head.cseq
 
     @property
     def from_(self) -> NameAddr | None:
         """From, or None when there is none.  Raises `SipSyntaxError`."""
-        value = self.header("From")
+        value = self._head.value("From")
         return None if value is None else NameAddr.parse(value)
 
     @property
     def to(self) -> NameAddr | None:
         """To, or None when there is none.  Raises `SipSyntaxError`."""
-        value = self.header("To")
+        value = self._head.value("To")
         return None if value is None else NameAddr.parse(value)
 
     @property
@@ -270,23 +244,16 @@ class Message:
     @property
     def first_via_and_end(self) -> tuple[Via, int] | None:
         """The first Via value, and where it ends in the value of the first Via field."""
-        if not self._via_is_read:
-            self._via_is_read = True
-            value = self.header("Via")
-            try:
-                self._first_via = None if value is None else Via.parse_at(value, 0)
-            except SipSyntaxError:
-                self._first_via = None
-        return self._first_via
+        return self._head.first_via_and_end
 
     def field(self, name: str) -> HeaderField | None:
         """The first field `name` as it came."""
-        found = self._fields_of(name)
+        found = self._head.fields_of(name)
         return found[0] if found else None
 
     def all_fields(self, name: str) -> Sequence[HeaderField]:
         """All fields `name` as they came."""
-        return self._fields_of(name)
+        return self._head.fields_of(name)
 
     @property
     def source(self) -> tuple[str, int]:
@@ -303,13 +270,13 @@ class Message:
     @property
     def content_length(self) -> int | None:
         """What Content-Length says, or None when it is missing or no number."""
-        value = self.header("Content-Length") or ""
+        value = self._head.value("Content-Length") or ""
         return int(value) if _CONTENT_LENGTH.fullmatch(value) else None
 
     @property
     def body(self) -> bytes:
         """The body.  What is behind the length that Content-Length tells is not part of it (RFC 3261 18.3)."""
-        body = self.data[self._body_start :]
+        body = self.data[self._head.end :]
         length = self.content_length
         return body if length is None else body[:length]
 
@@ -317,7 +284,7 @@ class Message:
     def is_truncated(self) -> bool:
         """Whether less came than Content-Length tells: to be refused on UDP, to be waited for on TCP."""
         length = self.content_length
-        return length is not None and len(self.data) - self._body_start < length
+        return length is not None and len(self.data) - self._head.end < length
 
     # -- edits ----------------------------------------------------------------------------------------------------
 
@@ -337,17 +304,18 @@ class Message:
             folded = number > 0 and line[:1] in (b" ", b"\t") and line.strip()
             if b"\r" in line or not (folded or _HEADER_NAME.match(line)):
                 raise SipSyntaxError(f"'{decode(line)}' is no header field", 0)
-        self._edits.append(_Append(b"\r\n".join(lines) + b"\r\n", None if before is None else before.start))
+        at = _AT_END if before is None else before.start
+        self._edits.append(Edit(at, at, b"\r\n".join(lines) + b"\r\n"))
 
     def remove_hf(self, name: str) -> int:
         """Leave out all fields `name`; gives how many there are."""
-        found = self._fields_of(name)
-        self._edits += [_Replace(field) for field in found]
+        found = self._head.fields_of(name)
+        self._edits += [Edit(field.start, field.end, b"") for field in found]
         return len(found)
 
     def remove_field(self, field: HeaderField) -> None:
         """Leave out one field."""
-        self._edits.append(_Replace(field))
+        self._edits.append(Edit(field.start, field.end, b""))
 
     def replace_hf(self, field: HeaderField, value: str) -> None:
         """Another value for one field; its name stays as it is written.
@@ -356,12 +324,12 @@ class Message:
         """
         if "\r" in value or "\n" in value:
             raise SipSyntaxError(f"'{value}' has a line end in it", 0)
-        self._edits.append(_Replace(field, encode(f"{field.name}: {value}\r\n")))
+        self._edits.append(Edit(field.start, field.end, encode(f"{field.name}: {value}\r\n")))
 
     def written_value(self, field: HeaderField) -> str | None:
         """The value of a field as it will be written; None when it is left out."""
         for edit in reversed(self._edits):
-            if isinstance(edit, _Replace) and edit.field is field:
+            if edit.start == field.start and edit.end == field.end:
                 return decode(edit.text).partition(":")[2].strip() or None
         return field.value
 
@@ -369,30 +337,49 @@ class Message:
         """The message with all edits.  Raises `SipSyntaxError` when a script has set a Request-URI that is none."""
         if not self.is_edited:
             return self.data
-        replaced = {edit.field.start: edit.text for edit in self._edits if isinstance(edit, _Replace)}
-        added: dict[int | None, list[bytes]] = {}
-        for edit in self._edits:
-            if isinstance(edit, _Append):
-                added.setdefault(edit.before, []).append(edit.text)
+        data, head = self.data, self._head
         parts = [self._start_line()]
-        at = self._headers_start
-        for field in self.fields:
-            parts.append(self.data[at : field.start])
-            parts += added.get(field.start, ())
-            text = replaced.get(field.start)
-            parts.append(self.data[field.start : field.end] if text is None else text)
-            at = field.end
-        empty_line = self._body_start - (2 if self.data.endswith(b"\r\n", 0, self._body_start) else 1)
-        parts.append(self.data[at:empty_line])  # lines that are no header field
-        parts += added.get(None, ())
-        parts.append(self.data[empty_line:])
+        at = head.start
+        for start, end, text in self._edits_in_order():
+            parts.append(data[at:start])
+            parts.append(text)
+            at = end
+        parts.append(data[at:])
         return b"".join(parts)
+
+    def _edits_in_order(self) -> list[Edit]:
+        """Of the edits of one field only the last; what is added before a field stands before what replaces it."""
+        head = self._head
+        empty_line = head.end - (2 if self.data.endswith(b"\r\n", 0, head.end) else 1)
+        kept: list[Edit] = []
+        replaced: dict[int, Edit] = {}
+        for edit in self._edits:
+            if edit.end > edit.start:
+                replaced[edit.start] = edit
+            elif edit.start == _AT_END:
+                kept.append(Edit(empty_line, empty_line, edit.text))
+            else:
+                kept.append(edit)
+        kept += replaced.values()
+        kept.sort(key=_PLACE)
+        return kept
 
     def _start_line(self) -> bytes:
         if self.branch.uri is None or not self.is_request:
-            return self.data[: self._headers_start]
+            return self.data[: self._head.start]
         SipUri.parse(self.branch.uri)
         return encode(f"{self.method} {self.branch.uri} {self.version}\r\n")
+
+
+def _end_of_headers(data: bytes, line_end: int) -> int:
+    """The position behind the first empty line; `line_end` is that of the start line.  Raises `SipSyntaxError`."""
+    end = data.find(b"\n\r\n", line_end)
+    bare = data.find(b"\n\n", line_end, len(data) if end < 0 else end)
+    if bare >= 0:
+        return bare + 2
+    if end < 0:
+        raise SipSyntaxError("there is no empty line behind the header fields", len(data))
+    return end + 3
 
 
 def dummy_message() -> Message:

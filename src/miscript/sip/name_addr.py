@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .parameters import NO_PARAMETERS, Parameters, parse_parameters
-from .syntax import QUOTED, SipSyntaxError, found_at, skip_blanks, unquote
+from .syntax import CACHED_LENGTH, CACHED_VALUES, QUOTED, SipSyntaxError, found_at, skip_blanks, unquote
 from .uri import SipUri
 
 MAX_ADDRESSES = 256
@@ -38,24 +39,12 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> NameAddr:
         """Read one address.  Raises `SipSyntaxError`."""
-        found, at = cls.parse_at(text, 0)
-        if at < len(text):
-            raise SipSyntaxError(f"expected one address, found {found_at(text, at)} behind it", at)
-        return found
+        return _parse_cached(text) if len(text) <= CACHED_LENGTH else _parse(text)
 
     @classmethod
     def parse_many(cls, text: str) -> tuple[NameAddr, ...]:
         """Read addresses separated by commas.  Raises `SipSyntaxError`."""
-        found: list[NameAddr] = []
-        at = 0
-        while True:
-            address, at = cls.parse_at(text, at)
-            found.append(address)
-            if at >= len(text):
-                return tuple(found)
-            if len(found) >= MAX_ADDRESSES:
-                raise SipSyntaxError(f"more than {MAX_ADDRESSES} addresses", at)
-            at += 1
+        return _parse_many_cached(text) if len(text) <= CACHED_LENGTH else _parse_many(text)
 
     @classmethod
     def parse_at(cls, text: str, at: int) -> tuple[NameAddr, int]:
@@ -89,6 +78,30 @@ class NameAddr:
     def sip_uri(self) -> SipUri:
         """The URI.  Raises `SipSyntaxError`."""
         return SipUri.parse(self.uri)
+
+
+def _parse(text: str) -> NameAddr:
+    found, at = NameAddr.parse_at(text, 0)
+    if at < len(text):
+        raise SipSyntaxError(f"expected one address, found {found_at(text, at)} behind it", at)
+    return found
+
+
+def _parse_many(text: str) -> tuple[NameAddr, ...]:
+    found: list[NameAddr] = []
+    at = 0
+    while True:
+        address, at = NameAddr.parse_at(text, at)
+        found.append(address)
+        if at >= len(text):
+            return tuple(found)
+        if len(found) >= MAX_ADDRESSES:
+            raise SipSyntaxError(f"more than {MAX_ADDRESSES} addresses", at)
+        at += 1
+
+
+_parse_cached = lru_cache(maxsize=CACHED_VALUES)(_parse)
+_parse_many_cached = lru_cache(maxsize=CACHED_VALUES)(_parse_many)
 
 
 def _parse_address(text: str, at: int) -> tuple[str | None, str, int]:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
-from .syntax import QUOTED, SipSyntaxError, found_at, skip_blanks
+from .syntax import CACHED_LENGTH, CACHED_VALUES, QUOTED, SipSyntaxError, found_at, skip_blanks
 
 MAX_PARAMETERS = 256
 """Most parameters in one list; a longer one is refused."""
 
 _NAME = re.compile(r'[^\x00-\x20;=,"<>()\x7f]*')
 _VALUE = re.compile(r"[^\x00-\x20;,\x7f]+")
+_PLAIN_LIST = re.compile(r"""[^\x00-\x20;=,"<>()\x7f]+(?:=[^\x00-\x20;,"()\x7f]+)?
+    (?:;[^\x00-\x20;=,"<>()\x7f]+(?:=[^\x00-\x20;,"()\x7f]+)?)*(?=[,(]|\Z)""", re.VERBOSE)  # fmt: skip
 _PLAIN_VALUE = re.compile(r'[^\x00-\x20;,"<>()?=\x7f]+')  # what we write without quotes
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """`name`, `name=value` or `name="value"`; `value` is None for the first form."""
 
     name: str
@@ -47,12 +50,7 @@ class Parameters:
         Raises `SipSyntaxError`: nothing behind the last semicolon, a value that is missing, not closed or has
         blanks in it without quotes, more than `MAX_PARAMETERS`.
         """
-        if not text:
-            return cls()
-        found, at = parse_parameters(text, 0)
-        if at < len(text):
-            raise SipSyntaxError(f"expected ';' or the end, found {found_at(text, at)}", at)
-        return found
+        return _parse_cached(text) if len(text) <= CACHED_LENGTH else _parse(text)
 
     def __str__(self) -> str:
         return ";".join(map(str, self.items))
@@ -100,8 +98,25 @@ class Parameters:
 NO_PARAMETERS = Parameters()
 
 
+def _parse(text: str) -> Parameters:
+    if not text:
+        return NO_PARAMETERS
+    found, at = parse_parameters(text, 0)
+    if at < len(text):
+        raise SipSyntaxError(f"expected ';' or the end, found {found_at(text, at)}", at)
+    return found
+
+
+_parse_cached = lru_cache(maxsize=CACHED_VALUES)(_parse)
+
+
 def parse_parameters(text: str, at: int, ends: str = "") -> tuple[Parameters, int]:
     """The parameters from `at` (behind the first semicolon) up to the end or one of the characters in `ends`."""
+    plain = _PLAIN_LIST.match(text, at)
+    if plain is not None and (plain.end() == len(text) or text[plain.end()] in ends):
+        parts = plain[0].split(";")
+        if len(parts) <= MAX_PARAMETERS:
+            return Parameters(tuple([_plain_parameter(part) for part in parts])), plain.end()
     items: list[Parameter] = []
     while True:
         item, at = _parse_parameter(text, skip_blanks(text, at))
@@ -115,6 +130,11 @@ def parse_parameters(text: str, at: int, ends: str = "") -> tuple[Parameters, in
         if text[at] != ";":
             raise SipSyntaxError(f"expected ';' or the end, found {found_at(text, at)}", at)
         at += 1
+
+
+def _plain_parameter(text: str) -> Parameter:
+    name, equals, value = text.partition("=")
+    return Parameter(name, value if equals else None)
 
 
 def _parse_parameter(text: str, at: int) -> tuple[Parameter, int]:

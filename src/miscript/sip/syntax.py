@@ -20,6 +20,12 @@ HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\x80-\U0010ffff-]+")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _MOST_SHOWN = 20
 
+CACHED_LENGTH = 256
+"""Values up to this length are kept, once they are read: those of one call come in each of its messages."""
+
+CACHED_VALUES = 2048
+"""Values of one kind that are kept."""
+
 
 class SipSyntaxError(MiscriptError, ValueError):
     """A text that is not what RFC 3261 asks for at this place.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from .parameters import Parameters
-from .syntax import HOST, SipSyntaxError, expect, found_at
+from .syntax import CACHED_LENGTH, CACHED_VALUES, HOST, SipSyntaxError, expect, found_at
 
 MAX_LENGTH = 8192
 """Longest URI in characters that is read."""
@@ -44,6 +45,10 @@ class SipUri:
     @classmethod
     def parse(cls, text: str) -> SipUri:
         """Read a URI.  Raises `SipSyntaxError` with the place of the first mistake."""
+        return _parse_cached(text) if len(text) <= CACHED_LENGTH else cls._parse(text)
+
+    @classmethod
+    def _parse(cls, text: str) -> SipUri:
         if len(text) > MAX_LENGTH:
             raise SipSyntaxError(f"the URI is longer than {MAX_LENGTH} characters", MAX_LENGTH)
         found = _SCHEME.match(text)
@@ -166,6 +171,9 @@ class SipUri:
         if cls.parse(text) != uri:
             raise SipSyntaxError(f"'{text}' would be another URI than its parts say", 0)
         return uri
+
+
+_parse_cached = lru_cache(maxsize=CACHED_VALUES)(SipUri._parse)
 
 
 def _part(sign: str, pattern: re.Pattern[str], text: str, at: int) -> tuple[str | None, int]:

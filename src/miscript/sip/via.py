@@ -7,7 +7,7 @@ read too.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .parameters import NO_PARAMETERS, Parameters, parse_parameters
 from .syntax import HOST, TOKEN, SipSyntaxError, expect, found_at, skip_blanks
@@ -15,13 +15,18 @@ from .syntax import HOST, TOKEN, SipSyntaxError, expect, found_at, skip_blanks
 MAX_VIAS = 256
 """Most values in one header field; Max-Forwards starts at 70."""
 
+MAX_PORT = 65535
+
 _SLASH = re.compile(r"[ \t\r\n]*/[ \t\r\n]*")
 _PORT = re.compile(r"[ \t\r\n]*:[ \t\r\n]*([0-9]{1,5})")
 _COMMENT = re.compile(r"\(([^()]*)\)[ \t\r\n]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+_PLAIN = re.compile(r"([A-Za-z]+)/([0-9.]+)/([A-Za-z0-9-]+) ([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(?=[;,]|\Z)")
+"""What nearly all values look like; blanks, IPv6 addresses and comments are left to the parser."""
+
+
+class Via(NamedTuple):
     """`SIP/2.0/UDP host:port;params`; `params` as written, `comment` without its parentheses."""
 
     protocol: str
@@ -58,14 +63,12 @@ class Via:
     @classmethod
     def parse_at(cls, text: str, at: int) -> tuple[Via, int]:
         """The value at `at` and the position behind it: that of a comma, or of the end."""
-        protocol, at = expect(TOKEN, text, skip_blanks(text, at), "the name of a protocol")
-        version, at = expect(TOKEN, text, _slash(text, at), "a version")
-        transport, at = expect(TOKEN, text, _slash(text, at), "a transport")
-        sent_by = skip_blanks(text, at)
-        if sent_by == at:
-            raise SipSyntaxError(f"expected a blank behind the transport, found {found_at(text, at)}", at)
-        host, at = expect(HOST, text, sent_by, "a host")
-        port, at = _parse_port(text, at)
+        plain = _PLAIN.match(text, at)
+        if plain is not None and int(plain[5] or 0) <= MAX_PORT:
+            protocol, version, transport, host, port_text = plain.groups()
+            port, at = None if port_text is None else int(port_text), plain.end()
+        else:
+            protocol, version, transport, host, port, at = cls._parse_front(text, at)
         params, parameters = None, NO_PARAMETERS
         if text.startswith(";", at):
             first = at + 1
@@ -77,6 +80,19 @@ class Via:
         if at < len(text) and text[at] != ",":
             raise SipSyntaxError(f"expected ';', ',' or the end, found {found_at(text, at)}", at)
         return cls(protocol, version, transport, host, port, params, parameters, comment), at
+
+    @classmethod
+    def _parse_front(cls, text: str, at: int) -> tuple[str, str, str, str, int | None, int]:
+        """All that stands before the parameters, and the position behind it."""
+        protocol, at = expect(TOKEN, text, skip_blanks(text, at), "the name of a protocol")
+        version, at = expect(TOKEN, text, _slash(text, at), "a version")
+        transport, at = expect(TOKEN, text, _slash(text, at), "a transport")
+        sent_by = skip_blanks(text, at)
+        if sent_by == at:
+            raise SipSyntaxError(f"expected a blank behind the transport, found {found_at(text, at)}", at)
+        host, at = expect(HOST, text, sent_by, "a host")
+        port, at = _parse_port(text, at)
+        return protocol, version, transport, host, port, at
 
     def __str__(self) -> str:
         port = "" if self.port is None else f":{self.port}"
@@ -102,7 +118,7 @@ class Via:
     def with_parameter(self, name: str, value: str | None) -> Via:
         """The value with a parameter set (None: without a value)."""
         parameters = self.parameters.with_value(name, value)
-        return replace(self, parameters=parameters, params=str(parameters))
+        return self._replace(parameters=parameters, params=str(parameters))
 
 
 def _slash(text: str, at: int) -> int:
@@ -117,6 +133,6 @@ def _parse_port(text: str, at: int) -> tuple[int | None, int]:
     if found is None:
         return None, skip_blanks(text, at)
     port = int(found[1])
-    if port > 65535:
+    if port > MAX_PORT:
         raise SipSyntaxError(f"the port {port} is above 65535", found.start(1))
     return port, skip_blanks(text, found.end())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from ...exports import BoundText, bound_function, script_function, variable
 from ...script.access import SimpleAccess
@@ -104,7 +105,7 @@ class SipFunctions(CorePart):
         """Answer to the port that the request came from, as if its Via asked for it (RFC 3581)."""
         if run.message is None:
             return -1
-        run.message.via_wishes.rport = True
+        run.message.via_wishes = replace(run.message.via_wishes, rport=True)
         return 1
 
     @script_function()
@@ -112,7 +113,7 @@ class SipFunctions(CorePart):
         """Ask for the same in our own Via."""
         if run.message is None:
             return -1
-        run.message.via_wishes.own_rport = True
+        run.message.via_wishes = replace(run.message.via_wishes, own_rport=True)
         return 1
 
     @script_function()
@@ -120,7 +121,7 @@ class SipFunctions(CorePart):
         """Another host in our own Via of this request."""
         if run.message is None or not _is_host(address):
             return -1
-        run.message.via_wishes.host = address
+        run.message.via_wishes = replace(run.message.via_wishes, host=address)
         return 1
 
     @script_function()
@@ -128,7 +129,7 @@ class SipFunctions(CorePart):
         """Another port in our own Via of this request."""
         if run.message is None or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
             return -1
-        run.message.via_wishes.port = int(port)
+        run.message.via_wishes = replace(run.message.via_wishes, port=int(port))
         return 1
 
     @script_function()
