@@ -2,7 +2,7 @@
 
 ```
 level 0   errors values trace …          things without dependencies
-level 1   script/ mi/ hep/ sip/ http/    import level 0; never each other; no asyncio, no sockets
+level 1   script/ mi/ hep/ sip/ http/ esl/  import level 0; never each other; no asyncio, no sockets
 level 2   exports catalog client/ …      what modules and hosts share
 level 3   modules/ host/                 import 0 to 2; modules and host never each other, a module never another one
 level 4   cli/ testing/                  import everything
@@ -24,7 +24,7 @@ import miscript
 SOURCE = Path(miscript.__file__).parent
 
 LEVEL_0 = {"errors", "values", "trace", "log_levels"}
-LEVEL_1 = {"script", "mi", "hep", "sip", "http"}
+LEVEL_1 = {"script", "mi", "hep", "sip", "http", "esl"}
 LEVEL_3 = {"modules", "host"}
 LEVEL_4 = {"cli", "testing"}
 
