@@ -11,6 +11,7 @@ from miscript import ConfigurationError
 from miscript.host import sip_element
 from miscript.host.embedding import running
 from miscript.host.loading import Source
+from miscript.sip.locating import Naptr, Srv
 from miscript.testing import MemoryNetwork, RunningScript
 
 GOOD = (
@@ -202,3 +203,22 @@ async def test_connections_are_listed_and_closed_over_mi():
         await call_command(host.services.mi, "tcp:close", [connection["Remote"]])
         assert await reader.read() == b""
         writer.close()
+
+
+def test_a_name_is_found_by_its_srv_records_and_the_next_one_is_tried():
+    text = (
+        "socket=udp:10.0.0.9:5060\nsocket=tcp:10.0.0.9:5060\n"
+        'loadmodule "tm.so"\nroute { $du = "sip:example.com"; t_relay(); }\n'
+    )
+    with RunningScript(text, network=MemoryNetwork()) as script:
+        script.network.srvs["_sip._tcp.example.com"] = [Srv(1, 1, 5071, "gone.example.com")]
+        script.network.srvs["_sip._udp.example.com"] = [Srv(1, 1, 5070, "here.example.com")]
+        script.network.naptrs["example.com"] = [
+            Naptr(1, 1, "s", "SIP+D2T", "_sip._tcp.example.com"),
+            Naptr(2, 1, "s", "SIP+D2U", "_sip._udp.example.com"),
+        ]
+        script.network.names = {"gone.example.com": ["10.0.0.6"], "here.example.com": ["10.0.0.7"]}
+        alice, server = script.network.peer("udp:10.0.0.1:5060"), script.network.peer("udp:10.0.0.7:5070")
+        alice.send(GOOD, "10.0.0.9", 5060)
+        script.settle()
+        assert [message.method for message in server.take()] == ["OPTIONS"]

@@ -31,12 +31,16 @@ class DnsLookup:
     def __init__(
         self, addresses: Addresses, *, timeout: float = 5.0, name_servers: Sequence[str] = (), port: int = 53
     ) -> None:
-        self.addresses = addresses
+        self._addresses = addresses
         self._timeout = timeout
         self._name_servers = name_servers
         self._port = port
         self._resolver: Resolver | None = None
         self._missing = False
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        """The addresses of `host`."""
+        return await self._addresses(host)
 
     async def naptr(self, domain: str) -> Sequence[Naptr]:
         """The NAPTR records of `domain`."""

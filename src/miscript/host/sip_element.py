@@ -13,16 +13,18 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from random import random
 from typing import Final
 
 from ..errors import ConfigurationError
 from ..script.runtime import ErrorInfo, Run
 from ..services import Counter, Routes, Services
 from ..sip import Message, SipSyntaxError, SipUri
+from ..sip.locating import Lookup, locate
 from ..sip.received import Received
 from ..sip.replies import local_tag, make_reply, next_target, reply_target, without_first_via
 from ..sip.requests import passed_on, via_line
-from ..sip.sockets import DEFAULT_PORTS, ListeningSocket, Options, Target, ip_address, parse_socket
+from ..sip.sockets import DEFAULT_PORTS, ListeningSocket, Options, Target, parse_socket
 from ..sip.transactions import COOKIE
 from ..sip_service import Hooks, Traffic
 from .sip_names import OwnNames
@@ -67,6 +69,7 @@ class SipElement:
         self._datagrams: dict[ListeningSocket, DatagramSocket] = {}
         self._streams: StreamSockets | None = None
         self._wrong = ""
+        self._lookup: Lookup | None = None
         self._under_way = 0
         self._received = 0
         self._secret = hashlib.blake2b(str(services.started).encode(), digest_size=16).hexdigest()
@@ -350,14 +353,17 @@ class SipElement:
         self._names.add_domains(is_local)
 
     async def resolve(self, uri: SipUri) -> Sequence[Target]:
-        transport = (uri.transport or ("tls" if uri.is_secure else "udp")).lower()
-        host = uri.maddr or uri.host
-        if not host:
-            return ()
-        port = uri.port or DEFAULT_PORTS.get(transport, 5060)
-        address = ip_address(host)
-        addresses = [address] if address is not None else await self._network.resolve(host)
-        return [Target(transport, address, port) for address in addresses]
+        if self._lookup is None:
+            seconds, tries = (_number(self._parameters, name, 1) for name in ("dns_retr_time", "dns_retr_no"))
+            self._lookup = self._network.lookup(max(1, seconds) * max(1, tries))
+        found = await locate(
+            uri,
+            self._lookup,
+            tuple(dict.fromkeys(socket.transport for socket in self.sockets)) or ("udp",),
+            random,
+            naptr=bool(self._parameters.get("dns_try_naptr", 1)),
+        )
+        return found[:1] if self._parameters.get("disable_dns_failover") else found
 
 
 def _what_is_wrong(request: Message) -> tuple[int, str] | None:

@@ -17,8 +17,10 @@ from typing import Final, Protocol, TypeAlias, cast
 from ..errors import ConfigurationError
 from ..services import Clock
 from ..sip.framing import PING, PONG, StreamError, StreamFramer
+from ..sip.locating import Lookup
 from ..sip.received import Received
 from ..sip.sockets import ListeningSocket, Target, ip_address
+from .dns import DnsLookup
 
 log = logging.getLogger("miscript.sip")
 
@@ -87,6 +89,9 @@ class Network(Protocol):
 
     async def resolve(self, host: str) -> Sequence[str]:
         """The addresses of a name; empty when it has none."""
+
+    def lookup(self, timeout: float) -> Lookup:
+        """Who knows NAPTR, SRV and addresses; an answer takes at most `timeout` seconds."""
 
 
 class Datagrams(asyncio.DatagramProtocol):
@@ -365,6 +370,10 @@ class SystemNetwork:
             return []
         addresses = dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found)
         return sorted(addresses, key=lambda address: ":" in address)
+
+    def lookup(self, timeout: float) -> Lookup:
+        """The name servers of this machine."""
+        return DnsLookup(self.resolve, timeout=timeout)
 
 
 def _from_socket(socket: ListeningSocket) -> tuple[str, int] | None:

@@ -15,6 +15,7 @@ from ..errors import ConfigurationError
 from ..services import Clock
 from ..sip import Message
 from ..sip.framing import StreamError, StreamFramer
+from ..sip.locating import Lookup, Naptr, Srv
 from ..sip.received import Received
 from ..sip.sockets import ListeningSocket, Target, ip_address, split_socket
 from ..values import encode
@@ -39,6 +40,8 @@ class MemoryNetwork:
     def __init__(self) -> None:
         self.names: dict[str, Sequence[str]] = {}
         """Host name → its addresses."""
+        self.naptrs: dict[str, Sequence[Naptr]] = {}
+        self.srvs: dict[str, Sequence[Srv]] = {}
         self.loses: Callable[[bytes], bool] = lambda data: False
         self._places: dict[Place, Deliver] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,6 +93,18 @@ class MemoryNetwork:
 
     async def resolve(self, host: str) -> Sequence[str]:
         return self.names.get(host, ())
+
+    def lookup(self, timeout: float) -> Lookup:
+        return self
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        return self.names.get(host, ())
+
+    async def naptr(self, domain: str) -> Sequence[Naptr]:
+        return self.naptrs.get(domain, ())
+
+    async def srv(self, name: str) -> Sequence[Srv]:
+        return self.srvs.get(name, ())
 
 
 class MemoryDatagrams:
