@@ -65,11 +65,14 @@ def passed_on(request: Message, branch: Branch, via: str, socket: ListeningSocke
     return sent.to_bytes()
 
 
-def make_ack(sent: bytes, reply: Message) -> bytes:
-    """The ACK for a negative reply to an INVITE, as it was `sent`: of the same hop."""
+def make_ack(sent: bytes, reply: Message, headers: Sequence[str] = ()) -> bytes:
+    """The ACK for a negative reply to an INVITE, as it was `sent`: of the same hop.
+
+    `headers` are more fields, each with its line end.
+    """
     request = Message.parse(sent)
     to = reply.header("To") or request.header("To")
-    return _of_same_hop(request, "ACK", to, ())
+    return _of_same_hop(request, "ACK", to, headers)
 
 
 def make_cancel(sent: bytes, headers: Sequence[str] = ()) -> bytes:
@@ -132,6 +135,19 @@ def make_request(
     data = encode("".join(text)) + b"\r\n" + body
     Message.parse(data)
     return data
+
+
+def whole_headers(text: str) -> str:
+    """A text of header fields that can stand in a message, with the line end that it may lack.
+
+    Raises `SipSyntaxError` for a text that is no header fields, or that has an empty line in it.
+    """
+    headers = text if text.endswith("\n") else f"{text}\r\n"
+    data = encode(headers)
+    fields = list(scan_headers(data, 0, len(data)))
+    if not fields or sum(field.end - field.start for field in fields) != len(data) or _EMPTY_LINE.search(headers):
+        raise SipSyntaxError("expected header fields, each with its line end", 0)
+    return headers
 
 
 def header_names(headers: str) -> set[str]:

@@ -12,24 +12,27 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
+from ...errors import ConfigurationError
 from ...exports import Module, parameter, statistic
 from ...script.runtime import Run
 from ...services import Counter, Services
 from ...sip.message import Message
 from ...sip.transactions import Timers
 from ...sip_service import sip_service
-from ...transaction_service import Moment, Reply, SipTransaction, Watcher
+from ...transaction_service import Moment, Reply, SipTransaction, TransactionId, Watcher
 from .answers import Answers
+from .branches import TmBranches
 from .commands import TmCommands
 from .engine import Engine, context
 from .functions import TmFunctions
 from .relaying import Relaying
 from .requests import Requests
-from .transaction import ProxyTransaction
+from .transaction import TERMINATED, ProxyTransaction
 from .variables import TmVariables
+from .writing import TmWriting, appends_of
 
 
-class Tm(TmFunctions, TmVariables, TmCommands, Module):
+class Tm(TmFunctions, TmBranches, TmWriting, TmVariables, TmCommands, Module):
     """Stateful processing of requests: relaying with forking, replies, timers, failure routes."""
 
     name = "tm"
@@ -42,20 +45,29 @@ class Tm(TmFunctions, TmVariables, TmCommands, Module):
     t2_timer = parameter(4000, "Milliseconds between retransmissions at most.", name="T2_timer")
     ruri_matching = parameter(1, "Has no effect here: old requests are matched by their Request-URI too.")
     via1_matching = parameter(1, "Has no effect here: old requests are matched by their Via too.")
-    unix_tx_timeout = parameter(2, "Has no effect here.")
+    unix_tx_timeout = parameter(2, "Seconds that t_write_req() and t_write_unix() try to write.")
     restart_fr_on_each_reply = parameter(1, "Whether each provisional reply starts fr_inv_timeout anew.")
-    tw_append = parameter("", "Has no effect here.")
+    tw_append: list[str] = parameter(
+        [],
+        "NAME:FIELD=VARIABLE;… for t_write_req() and t_write_unix(); $rb adds the body.",
+        kinds="string",
+        repeatable=True,
+    )
     pass_provisional_replies = parameter(0, "Has no effect here.")
     syn_branch = parameter(1, "Has no effect here: branches are random.")
     onreply_avp_mode = parameter(0, "1: reply routes see and change the AVPs of the transaction.")
     disable_6xx_block = parameter(0, "1: new branches are tried behind a 6xx.")
     enable_stats = parameter(1, "Has no effect here: statistics cost nothing.")
-    minor_branch_flag = parameter("", "Has no effect here: all branches are waited for.", kinds="string integer")
+    minor_branch_flag = parameter(
+        "", "Branch flag of branches that are not waited for when all others have failed.", kinds="string integer"
+    )
     timer_partitions = parameter(1, "Has no effect here.")
     auto_100trying = parameter(1, "Whether an INVITE gets a 100 when its transaction is made.")
     tm_replication_cluster = parameter(0, "Has no effect here.")
     cluster_param = parameter("cid", "Has no effect here.")
     cluster_auto_cancel = parameter(1, "Has no effect here.")
+    local_request_route = parameter("", "A route that sees each request of ours as it is sent; it changes nothing.")
+    local_reply_route = parameter("", "A route that sees each reply of ours as it is sent; it changes nothing.")
 
     received_replies = statistic("received_replies", "Replies that came.")
     relayed_replies = statistic("relayed_replies", "Replies that were passed on.")
@@ -109,6 +121,16 @@ class Tm(TmFunctions, TmVariables, TmCommands, Module):
         self.answers.keeps_avps = bool(self.onreply_avp_mode)
         self.answers.translates_503 = not self.services.parameters.get("disable_503_translation", 0)
         self.relaying.blocks_6xx = not self.disable_6xx_block
+        self.relaying.minor_flag = str(self.minor_branch_flag)
+        self.appends = appends_of(self.tw_append)
+        self.requests.shown_to = self.local_request_route
+        self.engine.replies_shown_to = self.local_reply_route
+
+    async def start(self) -> None:
+        for name in ("local_request_route", "local_reply_route"):
+            route = getattr(self, name)
+            if route and ("route", route) not in self.services.routes.script.routes:
+                raise ConfigurationError(f"'{name}': there is no route[{route}]", parameter=name)
 
     def _suspended(self, run: Run) -> bool:
         """A request whose route waits in `async()` has a transaction, so that it is not worked on twice."""
@@ -146,6 +168,22 @@ class TmService:
     def reply(self, transaction: SipTransaction, status: int, reason: str, **more: Any) -> bool:
         assert isinstance(transaction, ProxyTransaction)
         return self._module.engine.reply(transaction, status, reason, **more)
+
+    def cancel(self, transaction: SipTransaction) -> None:
+        assert isinstance(transaction, ProxyTransaction)
+        if transaction.waiting is not None:
+            transaction.waiting.end()
+        if transaction.pending:
+            self._module.relaying.cancel(transaction.pending)
+        elif not transaction.is_local:
+            self._module.engine.reply(transaction, *TERMINATED)
+
+    def remember(self, run: Run) -> TransactionId | None:
+        found = context(run).transaction
+        return None if found is None else TransactionId(found.number, found.hash)
+
+    def point(self, run: Run, id: TransactionId) -> None:
+        context(run).remembered = id
 
     def request(self, method: str, uri: str, **more: Any) -> Awaitable[Reply]:
         return self._module.requests.request(method, uri, **more)

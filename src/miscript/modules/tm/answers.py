@@ -37,6 +37,7 @@ class Answers:
         self.translates_503 = True
         self.acknowledge: Callable[[ClientBranch, Message], None] = lambda branch, reply: None
         relaying.no_answer = self._no_answer
+        relaying.reconsider = self._reconsider
 
     # -- replies ----------------------------------------------------------------------------------------------
 
@@ -61,8 +62,8 @@ class Answers:
         if not again:
             branch.status = branch.received_status = status
             branch.is_local = False
-        if branch.wants_cancel and status < 200:
-            self.relaying.send_cancel(branch, ())
+        if branch.wants_cancel is not None and status < 200:
+            self.relaying.send_cancel(branch, branch.wants_cancel)
         self.engine.tell(Moment.REPLY_IN, transaction, branch, reply, status)
         if status >= 200 and not again:
             branch.is_final, branch.reply = True, reply
@@ -114,7 +115,8 @@ class Answers:
             self._conclude(transaction, Reply(status, reply.reason or "", reply))
         elif not transaction.final_sent or 200 <= transaction.reply_status < 300:
             self._pass_on(transaction, reply, status)
-        self.relaying.cancel([other for other in transaction.pending if other is not branch])
+        if not transaction.keeps_branches:
+            self.relaying.cancel([other for other in transaction.pending if other is not branch])
 
     async def _negative(self, transaction: ProxyTransaction, branch: ClientBranch, status: int) -> None:
         if status >= 600 and self.relaying.blocks_6xx:
@@ -137,6 +139,10 @@ class Answers:
         branch.status = TERMINATED[0] if branch.transaction.cancelled else REQUEST_TIMEOUT[0]
         self.engine.services.tasks.spawn(self.decide(branch.transaction), "the end of a branch")
 
+    def _reconsider(self, transaction: ProxyTransaction) -> None:
+        if not transaction.is_open:
+            self.engine.services.tasks.spawn(self.decide(transaction), "the end of a wait for branches")
+
     # -- the decision -----------------------------------------------------------------------------------------
 
     async def decide(self, transaction: ProxyTransaction) -> None:
@@ -145,10 +151,11 @@ class Answers:
             return
         transaction.deciding = True
         try:
-            while not (_is_answered(transaction) or transaction.pending):
+            while not (_is_answered(transaction) or transaction.is_open):
                 winner = best(transaction.active, transaction.cancelled)
                 if winner is None:
                     return
+                self.relaying.cancel(transaction.pending)
                 tried = len(transaction.branches)
                 name, transaction.armed.on_failure = transaction.armed.on_failure, None
                 self.engine.tell(Moment.FAILURE, transaction, winner, winner.reply, winner.status)

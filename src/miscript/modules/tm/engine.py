@@ -58,11 +58,15 @@ class Draft:
 
 @dataclass(slots=True)
 class Context:
-    """What a run has to do with transactions: its own one, the branch it is about, and what it armed before."""
+    """What a run has to do with transactions: its own one, the branch it is about, and what it armed before.
+
+    `remembered` has the two numbers of a transaction that is not its own, for branches that it injects.
+    """
 
     transaction: ProxyTransaction | None = None
     branch: ClientBranch | Draft | None = None
     before: Armed = field(default_factory=Armed)
+    remembered: tuple[int, int] | None = None
 
     @property
     def armed(self) -> Armed:
@@ -79,7 +83,11 @@ def context(run: Run) -> Context:
 
 
 class Engine:
-    """All transactions of a host.  `counters` are the statistics by their name; `base` the times of the module."""
+    """All transactions of a host.
+
+    `counters` are the statistics by their name; `base` the times of the module; `replies_shown_to` a route that sees
+    replies of ours, "" for none.
+    """
 
     def __init__(self, services: Services, sip: SipService, counters: dict[str, Counter]) -> None:
         self.services = services
@@ -87,6 +95,7 @@ class Engine:
         self.counters = counters
         self.base = Timers()
         self.auto_trying = True
+        self.replies_shown_to = ""
         self.deadlines = Deadlines(services.clock)
         self.branches: dict[Key, ClientBranch] = {}
         self._by_key: dict[Key, ProxyTransaction] = {}
@@ -270,6 +279,8 @@ class Engine:
         )
         self.count("local_replies")
         transaction.local_last = True
+        if self.replies_shown_to:
+            self.show(self.replies_shown_to, data)
         self.send_reply(transaction, status, data)
         return True
 
@@ -280,9 +291,21 @@ class Engine:
             if not transaction.final_sent and (name := f"{status // 100}xx_transactions") in self.counters:
                 self.count(name)
             transaction.final_sent = True
+            if transaction.waiting is not None:
+                transaction.waiting.end()
         transaction.reply_status = status
         transaction.last_reply = data
         self.act(transaction, transaction.machine.handle(event_of_status(status), self.now))
+
+    def show(self, route: str, data: bytes) -> None:
+        """Let a route look at a message that is sent; what it changes is lost."""
+        self.services.tasks.spawn(self._shown(route, Message.parse(data)), "a route that looks at what is sent")
+
+    async def _shown(self, route: str, message: Message) -> None:
+        try:
+            await self.services.routes.run_route("route", route, message=message)
+        except LookupError as error:
+            log.error("%s", error)
 
     def received_again(self, transaction: ProxyTransaction, request: Message) -> None:
         """A request came again, or the ACK of a negative reply came."""

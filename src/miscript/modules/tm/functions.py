@@ -151,20 +151,23 @@ class TmFunctions(Base):
             return await self._relay_ack(run, proxy)
         if message.method == "CANCEL" and (found := self.engine.find_cancelled(message)) is not None:
             return self._cancel(run, found, "pass-reason-hdr" in wanted)
-        return await self._relay(run, proxy, "no-auto-477" not in wanted)
+        return await self._relay(run, proxy, wanted)
 
-    async def _relay(self, run: Run, proxy: SipUri | None, answers: bool) -> int:
+    async def _relay(self, run: Run, proxy: SipUri | None, wanted: frozenset[str]) -> int:
         new = context(run).transaction is None
         transaction = self._made(run)
         if transaction is None:
             return -1
         if transaction.final_sent:
             return NO_DESTINATION
-        code = await self.relaying.relay(run, transaction, proxy)
+        if "allow-no-cancel" in wanted:
+            asked = ",".join(run.message.headers("Request-Disposition"))
+            transaction.keeps_branches = "no-cancel" in {word.strip().lower() for word in asked.split(",")}
+        code = await self.relaying.relay(run, transaction, proxy, failover="no-dns-failover" not in wanted)
         if code > 0 or not new:
             return code
         reply = {UNRESOLVABLE: UNRESOLVABLE_REPLY, SEND_FAILED: SEND_FAILED_REPLY}.get(code)
-        if answers and reply is not None and self.engine.reply(transaction, *reply):
+        if "no-auto-477" not in wanted and reply is not None and self.engine.reply(transaction, *reply):
             return 1
         if not transaction.reply_status >= 200:
             self.engine.forget(transaction)

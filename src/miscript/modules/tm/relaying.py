@@ -19,7 +19,7 @@ from ...sip.transactions import Do, Event, State, client
 from ...sip.uri import SipUri
 from ...transaction_service import Moment
 from .engine import Context, Draft, Engine
-from .transaction import ClientBranch, ProxyTransaction, Timed
+from .transaction import ClientBranch, ProxyTransaction, Timed, WaitingBranch
 
 log = logging.getLogger("miscript.tm")
 
@@ -31,6 +31,11 @@ SEND_FAILED: Final = -6
 DROPPED: Final = 0
 """Return codes of `t_relay`; a branch that its route dropped has none."""
 
+ELSEWHERE: Final = 'Reason: SIP;cause=200;text="Call completed elsewhere"\r\n'
+NO_ANSWER: Final = 'Reason: SIP;cause=480;text="NO_ANSWER"\r\n'
+BY_ORIGINATOR: Final = 'Reason: SIP;cause=487;text="ORIGINATOR_CANCEL"\r\n'
+"""Why we cancel (RFC 3326), in the words of OpenSIPS."""
+
 MAX_BRANCHES: Final = 64
 """Branches of one transaction, all relayings together."""
 
@@ -38,23 +43,44 @@ MAX_BRANCHES: Final = 64
 class Relaying:
     """Sends the branches of transactions.
 
-    `no_answer` is told of a branch that got no final reply in time.  `blocks_6xx`: nothing is sent behind a 6xx.
+    `no_answer` is told of a branch that got no final reply in time, `reconsider` of a transaction that may have
+    nothing to wait for any more; both are set by who deals with answers.  `blocks_6xx`: nothing is sent behind a 6xx.
+    `minor_flag` is the branch flag of branches that nobody waits for, "" for none.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.reconsider: Callable[[ProxyTransaction], None] = lambda transaction: None
         self.no_answer: Callable[[ClientBranch], None] = lambda branch: None
         self.blocks_6xx = True
+        self.minor_flag = ""
 
     # -- branches ---------------------------------------------------------------------------------------------
 
-    async def relay(self, run: Run, transaction: ProxyTransaction, proxy: SipUri | None = None) -> int:
-        """Send the request of `run` to all its destinations; the return code of `t_relay`."""
+    async def relay(
+        self, run: Run, transaction: ProxyTransaction, proxy: SipUri | None = None, *, failover: bool = True
+    ) -> int:
+        """Send the request of `run` to all its destinations; the return code of `t_relay`.
+
+        Without `failover` only the first address of each destination is tried.
+        """
         message: Message = run.message
         destinations = [message.branch.copy(), *message.branches]
         message.branches = []
         transaction.request = message.copy()
-        transaction.active_from = len(transaction.branches)
+        transaction.begin_round()
+        return await self.fork(run, transaction, destinations, proxy, failover=failover)
+
+    async def fork(
+        self,
+        run: Run,
+        transaction: ProxyTransaction,
+        destinations: Sequence[Branch],
+        proxy: SipUri | None = None,
+        *,
+        failover: bool = True,
+    ) -> int:
+        """Send the request of a transaction to more destinations; the return code of `t_relay`."""
         if transaction.abandoned is not None:
             transaction.abandoned.cancel()
         code = NO_DESTINATION
@@ -63,13 +89,32 @@ class Relaying:
         for where in destinations:
             if transaction.cancelled or transaction.final_sent or len(transaction.branches) >= MAX_BRANCHES:
                 break
-            result = await self._branch(run, transaction, where, proxy)
+            result = await self._branch(run, transaction, where, proxy, failover)
             code = result if result != DROPPED and code <= 0 else code
         if transaction.cancelled and not transaction.pending and not transaction.final_sent:
             self.engine.reply(transaction, 487, "Request Terminated")
         return code
 
-    async def _branch(self, run: Run, transaction: ProxyTransaction, where: Branch, proxy: SipUri | None) -> int:
+    def wait_for_more(self, transaction: ProxyTransaction, count: int | None) -> bool:
+        """Keep an INVITE open for `count` branches that come later, any number when it is None."""
+        target, socket = transaction.reply_target, transaction.request.received.socket
+        if target is None or socket is None or transaction.final_sent or len(transaction.branches) >= MAX_BRANCHES:
+            return False
+        if transaction.abandoned is not None:
+            transaction.abandoned.cancel()
+        enough = None if count is None else len(transaction.branches) + 1 + count
+        if transaction.waiting is not None:
+            transaction.waiting.end()
+        timers = transaction.timers(self.engine.base)
+        waiting = WaitingBranch(transaction, self.engine.now, timers, target, socket, enough)
+        transaction.waiting = waiting
+        transaction.branches.append(waiting)
+        self.engine.time(waiting, lambda: self._due(waiting))
+        return True
+
+    async def _branch(
+        self, run: Run, transaction: ProxyTransaction, where: Branch, proxy: SipUri | None, failover: bool
+    ) -> int:
         """Send one branch; the first place that can be reached gets it."""
         message = transaction.request.copy()
         message.branch = where
@@ -87,7 +132,9 @@ class Relaying:
         if not targets:
             log.error("'%s' cannot be resolved", next_hop)
             return UNRESOLVABLE
-        for target in targets:
+        for text in transaction.armed.headers:
+            message.append_hf(text)
+        for target in targets if failover else targets[:1]:
             if await self._send(transaction, draft, message, target) is not None:
                 return 1
         return SEND_FAILED
@@ -121,7 +168,10 @@ class Relaying:
         self.engine.tell(Moment.BRANCH, transaction, message=message)
         via = via_line(socket, branch_id, message)
         try:
-            sent = passed_on(message, message.branch, via, socket, reliable=target.reliable)
+            if transaction.is_local and not transaction.is_copy:
+                sent = _with_via(message, via)
+            else:
+                sent = passed_on(message, message.branch, via, socket, reliable=target.reliable)
         except SipSyntaxError as error:
             log.error("a branch cannot be written: %s", error)
             return None
@@ -153,6 +203,7 @@ class Relaying:
             key=key,
         )
         branch.on_reply, branch.attributes = draft.on_reply, draft.attributes
+        branch.is_minor = bool(self.minor_flag) and self.minor_flag in branch.where.flags
         engine.branches[key] = branch  # before it is sent: who traces asks whose message it is
         if not engine.sip.send(sent, target, socket):
             del engine.branches[key]
@@ -176,7 +227,8 @@ class Relaying:
                     engine.sip.send(branch.sent, branch.target, branch.socket)
                     engine.count(_RESENT.get(branch.machine.resent, "retransmission_req_T2"))
                 case Do.ACK if reply is not None:
-                    engine.sip.send(make_ack(branch.sent, reply), branch.target, branch.socket)
+                    ack = make_ack(branch.sent, reply, branch.transaction.armed.headers)
+                    engine.sip.send(ack, branch.target, branch.socket)
                 case Do.PASS:
                     pass_on = True
                 case Do.TIMED_OUT | Do.FAILED:
@@ -193,9 +245,10 @@ class Relaying:
         """No final reply came in time."""
         if branch.is_final:
             return
-        self.engine.count("timeout_finalresponse_inv" if branch.status else "timeout_finalresponse")
+        if not branch.is_phony:
+            self.engine.count("timeout_finalresponse_inv" if branch.status else "timeout_finalresponse")
         if branch.status and branch.transaction.is_invite:
-            self.send_cancel(branch, ())
+            self.send_cancel(branch, [NO_ANSWER])
         self.no_answer(branch)
 
     # -- cancelling -------------------------------------------------------------------------------------------
@@ -208,16 +261,17 @@ class Relaying:
             if branch.machine.state is State.PROCEEDING:
                 self.send_cancel(branch, headers)
             elif branch.machine.state is State.CALLING:
-                branch.wants_cancel = True
+                branch.wants_cancel = tuple(headers)
 
     def send_cancel(self, branch: ClientBranch, headers: Sequence[str]) -> None:
         """Send a CANCEL, and wait for the final reply of its INVITE no longer than RFC 3261 9.1 wants."""
         if branch.cancel is not None:
             return
-        engine = self.engine
-        branch.wants_cancel = False
-        reason = [*headers, *branch.transaction.armed.cancel_headers]
-        branch.cancel_data = make_cancel(branch.sent, reason)
+        engine, transaction = self.engine, branch.transaction
+        branch.wants_cancel = None
+        reason = [ELSEWHERE] if 200 <= transaction.reply_status < 300 else headers
+        more = [*reason, *transaction.armed.cancel_headers, *transaction.armed.headers]
+        branch.cancel_data = make_cancel(branch.sent, more)
         cancel = Timed(client("CANCEL", engine.now, engine.base, reliable=branch.target.reliable))
         branch.cancel = cancel
         engine.branches[branch.key[0], "CANCEL"] = branch
@@ -250,12 +304,27 @@ class Relaying:
         if not first or transaction.final_sent:
             return
         engine.tell(Moment.CANCELLED, transaction, message=cancel)
-        self.cancel(transaction.pending, headers)
-        if transaction.abandoned is not None and not transaction.pending:
+        self.cancel(transaction.pending, headers or [BY_ORIGINATOR])
+        if transaction.pending:
+            return
+        waiting = transaction.waiting
+        if waiting is not None and not waiting.is_final:
+            waiting.end()
+            self.no_answer(waiting)
+        elif transaction.abandoned is not None:
             engine.reply(transaction, 487, "Request Terminated")
 
 
 _RESENT: Final = {1: "retransmission_req_T1_1", 2: "retransmission_req_T1_2", 3: "retransmission_req_T1_3"}
+
+
+def _with_via(request: Message, via: str) -> bytes:
+    """A request of our own that is sent once more: it has one Via, the new one, and the URI of its branch."""
+    sent = request.copy()
+    field = sent.field("Via")
+    if field is not None:
+        sent.replace_hf(field, via)
+    return sent.to_bytes()
 
 
 async def relay_ack(engine: Engine, run: Run, proxy: SipUri | None) -> int:

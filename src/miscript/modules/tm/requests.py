@@ -42,11 +42,12 @@ class NotSentError(MiscriptError):
 
 
 class Requests:
-    """Sends requests of our own and waits for their replies."""
+    """Sends requests of our own and waits for their replies.  `shown_to` is a route that sees them, "" for none."""
 
     def __init__(self, engine: Engine, relaying: Relaying, answers: Answers) -> None:
         self.engine = engine
         self.relaying = relaying
+        self.shown_to = ""
         answers.acknowledge = self._acknowledge
 
     async def request(
@@ -171,7 +172,10 @@ class Requests:
     ) -> ClientBranch | None:
         message = transaction.request
         key = (branch_id, message.method or "")
-        return self.relaying.start(transaction, Draft(0), message, message.to_bytes(), key, target, socket)
+        data = message.to_bytes()
+        if self.shown_to:
+            self.engine.show(self.shown_to, data)
+        return self.relaying.start(transaction, Draft(0), message, data, key, target, socket)
 
     # -- ACK ----------------------------------------------------------------------------------------------------
 

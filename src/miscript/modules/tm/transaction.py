@@ -13,7 +13,7 @@ from ...deadlines import Deadline
 from ...sip.branch import Branch
 from ...sip.message import Message
 from ...sip.sockets import ListeningSocket, Target
-from ...sip.transactions import Key, Timers
+from ...sip.transactions import Key, Timers, client
 from ...sip.transactions import Transaction as Machine
 from ...transaction_service import Reply
 from ...values import Value
@@ -38,14 +38,18 @@ class ClientBranch(Timed):
     """A branch that has been sent.
 
     `status` is that of its last reply and `reply` its final one; `is_local` tells that we made the last one up
-    (a timeout).
+    (a timeout).  `wants_cancel` has the header fields of a CANCEL that waits for the first reply, None without one.
+    Nobody waits for a branch that `is_minor` once all others have failed.
     """
 
     __slots__ = (
-        "attributes", "cancel", "cancel_data", "index", "is_final", "is_local", "key", "message", "on_reply",
-        "received_status", "reply", "sent", "socket", "status", "target", "transaction", "wants_cancel",
+        "attributes", "cancel", "cancel_data", "index", "is_final", "is_local", "is_minor", "key", "message",
+        "on_reply", "received_status", "reply", "sent", "socket", "status", "target", "transaction", "wants_cancel",
         "where",
     )  # fmt: skip
+
+    is_phony = False
+    """Whether it is no destination, but a wait for new branches."""
 
     def __init__(
         self,
@@ -75,7 +79,8 @@ class ClientBranch(Timed):
         self.is_final = False
         self.is_local = False
         self.on_reply: str | None = None
-        self.wants_cancel = False
+        self.is_minor = False
+        self.wants_cancel: tuple[str, ...] | None = None
         self.cancel: Timed | None = None
         self.cancel_data = b""
         self.attributes: dict[str, list[Value]] = {}
@@ -86,9 +91,54 @@ class ClientBranch(Timed):
         return self.is_final
 
 
+class WaitingBranch(ClientBranch):
+    """The wait for branches that come later; it has the place of a branch and ends like one that nobody answers.
+
+    It counts no more once the transaction has `enough` branches, itself included; None is no limit.
+    """
+
+    __slots__ = ("enough",)
+
+    is_phony = True
+
+    def __init__(
+        self,
+        transaction: ProxyTransaction,
+        now: float,
+        timers: Timers,
+        target: Target,
+        socket: ListeningSocket,
+        enough: int | None,
+    ) -> None:
+        machine = client("INVITE", now, timers, reliable=True)
+        machine.give_up_at(now + timers.ringing)
+        super().__init__(
+            transaction,
+            len(transaction.branches),
+            Branch(),
+            transaction.request,
+            machine,
+            target=target,
+            socket=socket,
+            sent=b"",
+            key=("", ""),
+        )
+        self.enough = enough
+
+    def end(self) -> None:
+        """There is nothing to wait for any more."""
+        self.is_final = True
+        self.machine.end()
+        if self.deadline is not None:
+            self.deadline.cancel()
+
+
 @dataclass(slots=True)
 class Armed:
-    """What a script has set for the transaction that is there or will be: routes, times in seconds, Reason fields."""
+    """What a script has set for the transaction that is there or will be: routes, times in seconds, header fields.
+
+    `cancel_headers` are for its CANCELs, `headers` for every request that is sent for it.
+    """
 
     on_failure: str | None = None
     on_reply: str | None = None
@@ -96,15 +146,20 @@ class Armed:
     reply_seconds: int | None = None
     ringing_seconds: int | None = None
     cancel_headers: list[str] = field(default_factory=list)
+    headers: list[str] = field(default_factory=list)
 
 
 class ProxyTransaction(Timed):
-    """A request that came, or one of our own (`is_local`); what `SipTransaction` promises."""
+    """A request that came, or one of our own (`is_local`); what `SipTransaction` promises.
+
+    `waiting` is its wait for new branches, which stands in `branches` too.  `keeps_branches`: a 2xx does not cancel
+    the others.  `is_copy`: a request that came, sent elsewhere as well, whose replies nobody gets.
+    """
 
     __slots__ = (
         "abandoned", "active_from", "armed", "avps", "branches", "cancelled", "closed", "data", "deciding", "ended",
-        "final_sent", "flags", "hash", "key", "last_reply", "local_last", "number", "outcome",
-        "provisional", "reply_status", "reply_target", "request", "to_tag",
+        "final_sent", "flags", "hash", "is_copy", "keeps_branches", "key", "last_reply", "local_last", "number",
+        "outcome", "provisional", "reply_status", "reply_target", "request", "to_tag", "waiting",
     )  # fmt: skip
 
     def __init__(self, number: int, request: Message, machine: Machine, key: Key | None) -> None:
@@ -128,6 +183,9 @@ class ProxyTransaction(Timed):
         self.closed = False
         self.deciding = False
         self.ended = False
+        self.waiting: WaitingBranch | None = None
+        self.keeps_branches = False
+        self.is_copy = False
         self.abandoned: Deadline | None = None
         self.outcome: Callable[[Reply], None] | None = None
         self.provisional: Callable[[Message], None] | None = None
@@ -154,8 +212,27 @@ class ProxyTransaction(Timed):
 
     @property
     def pending(self) -> list[ClientBranch]:
-        """Branches without a final reply."""
-        return [branch for branch in self.branches if not branch.is_final]
+        """Branches that were sent and have no final reply."""
+        return [branch for branch in self.branches if not branch.is_final and not branch.is_phony]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a reply, or a branch that is to come, may still change the outcome."""
+        return self.is_waiting or any(not branch.is_minor for branch in self.pending)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether branches are to come."""
+        waiting = self.waiting
+        if waiting is None or waiting.is_final or self.cancelled:
+            return False
+        return waiting.enough is None or len(self.branches) < waiting.enough
+
+    def begin_round(self) -> None:
+        """The branches from here on decide what the outcome is; a wait right before them is one of them."""
+        self.active_from = len(self.branches)
+        if self.branches and self.branches[-1].is_phony:
+            self.active_from -= 1
 
     def timers(self, base: Timers) -> Timers:
         """The times of the module as the script has changed them for this transaction."""

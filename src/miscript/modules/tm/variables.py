@@ -14,7 +14,8 @@ from ...script.avps import avp_assign, avp_at, avp_text
 from ...script.nodes import Index, Template
 from ...script.runtime import Run
 from ...script.signatures import Binder, VariableAccess
-from ...sip.branch import NO_Q
+from ...sip.branch import NO_Q, Branch
+from ...sip.message import Message
 from ...values import NumberWithText, Value
 from .engine import Engine, context
 from .functions import reply_code
@@ -140,25 +141,25 @@ class TmVariables(Base):
 
     @variable("tm.branch.type", index=True, binds=True)
     def type_of_branch(self, inner: None, index: Index | None, binder: Binder) -> VariableAccess:
-        """What a branch is: `sip`."""
-        return _of_branch(index, binder, lambda branch: "sip")
+        """What a branch is: `sip`, or `phony` when it is a wait for new branches."""
+        return _of_branch(index, binder, lambda branch: "phony" if branch.is_phony else "sip")
 
     @variable("tm.branch.flag", inner="required", index=True, binds=True)
     def flag_of_branch(self, inner: Template, index: Index | None, binder: Binder) -> VariableAccess:
         """A flag of a branch: 1 or 0."""
-        name, chosen = name_of(binder.template_pieces(inner)), _choice(index, binder)
+        name, chosen = name_of(binder.template_pieces(inner)), _place(index, binder)
 
         def read(run: Run) -> Value:
             branch, flag = chosen(run), name(run)
             if branch is None or flag is None:
                 return None
-            return NumberWithText(1, "true") if flag in branch.where.flags else NumberWithText(0, "false")
+            return NumberWithText(1, "true") if flag in branch.flags else NumberWithText(0, "false")
 
         def write(run: Run, value: Value, operator: str) -> bool:
             branch, flag = chosen(run), name(run)
             if branch is None or flag is None or not isinstance(value, int):
                 return False
-            (branch.where.flags.add if value > 0 else branch.where.flags.discard)(flag)
+            (branch.flags.add if value > 0 else branch.flags.discard)(flag)
             return True
 
         return SimpleAccess(read, write)
@@ -166,20 +167,20 @@ class TmVariables(Base):
     @variable("tm.branch.attr", inner="required", index=True, binds=True)
     def attribute_of_branch(self, inner: Template, index: Index | None, binder: Binder) -> VariableAccess:
         """What a script noted about a branch."""
-        name, chosen = name_of(binder.template_pieces(inner)), _choice(index, binder)
+        name, chosen = name_of(binder.template_pieces(inner)), _place(index, binder)
 
         def read(run: Run) -> Value:
             branch, attribute = chosen(run), name(run)
-            return None if branch is None or attribute is None else branch.where.attributes.get(attribute)
+            return None if branch is None or attribute is None else branch.attributes.get(attribute)
 
         def write(run: Run, value: Value, operator: str) -> bool:
             branch, attribute = chosen(run), name(run)
             if branch is None or attribute is None:
                 return False
             if value is None:
-                branch.where.attributes.pop(attribute, None)
+                branch.attributes.pop(attribute, None)
             else:
-                branch.where.attributes[attribute] = value
+                branch.attributes[attribute] = value
             return True
 
         return SimpleAccess(read, write)
@@ -220,7 +221,7 @@ class TmVariables(Base):
 
 
 def _uri_of(branch: ClientBranch) -> Value:
-    return branch.where.uri or branch.message.original_uri
+    return None if branch.is_phony else branch.where.uri or branch.message.original_uri
 
 
 def _choice(index: Index | None, binder: Binder) -> Callable[[Run], ClientBranch | None]:
@@ -238,6 +239,21 @@ def _choice(index: Index | None, binder: Binder) -> Callable[[Run], ClientBranch
         return branches[number]
 
     return choose
+
+
+def _place(index: Index | None, binder: Binder) -> Callable[[Run], Branch | None]:
+    """What the script decides about a branch; in a branch route, without an index, about the one to be sent."""
+    choose = _choice(index, binder)
+
+    def place(run: Run) -> Branch | None:
+        branch = choose(run)
+        if branch is not None:
+            return branch.where
+        if index is None and run.kind == "branch_route" and isinstance(run.message, Message):
+            return run.message.branch
+        return None
+
+    return place
 
 
 def _of_branch(index: Index | None, binder: Binder, read: Callable[[ClientBranch], Value]) -> VariableAccess:

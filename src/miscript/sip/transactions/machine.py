@@ -131,6 +131,11 @@ class Transaction:
         """Let the state end at another time."""
         self.ends_at = when
 
+    def end(self) -> None:
+        """Let it be over at once."""
+        self.state = State.TERMINATED
+        self.resend_at = self.ends_at = FOREVER
+
     def _start(self, timer: Timer, now: float) -> None:
         if timer is Timer.C and self._timer is Timer.C and not self.timers.restart_ringing:
             return
