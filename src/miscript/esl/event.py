@@ -114,8 +114,10 @@ class Subscription:
         return not self.subclass or self.subclass == event.subclass
 
     def ended_by(self, other: Subscription) -> bool:
-        """Whether asking no more for `other` ends this one too."""
-        return other == self or other.name == ALL or (other.name == self.name and not other.subclass)
+        """Whether asking no more for `other` may end this one too: it comprises it, or is comprised by it."""
+        if ALL in (self.name, other.name):
+            return True
+        return self == other or (self.name == other.name and not (self.subclass and other.subclass))
 
 
 def subscriptions(text: str) -> tuple[Subscription, ...]:
