@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, runtime_checkable
 
-from .sip.dialogs import Dialog, DialogState, Direction
+from .sip.dialogs import Dialog, DialogState, Direction, MatchMode
 from .transaction_service import SipTransaction
 
 if TYPE_CHECKING:
@@ -27,8 +27,15 @@ RequestWatcher: TypeAlias = "Callable[[Run, Dialog], None]"
 class DialogService(Protocol):
     """Offered as `dialog`."""
 
+    @property
+    def parameter(self) -> str:
+        """The name of the parameter that holds the id of a dialog, in Record-Route and in Contacts of ours."""
+
     def current(self, run: Run) -> Dialog | None:
         """The dialog that a route is about."""
+
+    def match(self, run: Run, mode: MatchMode, did: str | None = None) -> bool:
+        """Find the dialog that the request of a run is in; `did` is its id where the request told it."""
 
     def direction(self, run: Run) -> Direction | None:
         """The way of the message of a route in its dialog; None without one, and in failure routes."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Filter: TypeAlias = Callable[[Message], bool]
 ReplyHandler: TypeAlias = Callable[[Message], Awaitable[bool]]
 RunHook: TypeAlias = "Callable[[Run], bool]"
+Rewriting: TypeAlias = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,10 @@ class Hooks:
     suspended: list[RunHook] = field(default_factory=list)
     begun: list[Callable[[Run], None]] = field(default_factory=list)
     traffic: list[Callable[[Traffic], None]] = field(default_factory=list)
+    incoming: list[Rewriting] = field(default_factory=list)
+    """Change the bytes of a message behind `traffic`, before anybody else has read it."""
+    outgoing: list[Rewriting] = field(default_factory=list)
+    """Change the bytes of a message of which everything else has been decided; `traffic` sees what they give."""
 
 
 class SipService(Protocol):

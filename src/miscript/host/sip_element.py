@@ -162,6 +162,8 @@ class SipElement:
             self._tell_traffic(
                 Traffic(data, received.socket, received.destination, received.source, False, received.connection)
             )
+        for rewrite in self.hooks.incoming:
+            data = rewrite(data)
         try:
             message = Message.parse(data)
         except SipSyntaxError as error:
@@ -286,6 +288,8 @@ class SipElement:
         connection: int = 0,
         about: Message | None = None,
     ) -> bool:
+        for rewrite in self.hooks.outgoing:
+            data = rewrite(data)
         if target.transport == "udp":
             datagrams = self._datagrams.get(socket)
             sent = datagrams is not None and datagrams.send(data, target)

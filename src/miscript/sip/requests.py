@@ -52,7 +52,7 @@ def passed_on(request: Message, branch: Branch, via: str, socket: ListeningSocke
     if top is None:
         raise SipSyntaxError("the request has no Via", 0)
     marked, more = marked_via(request)
-    if marked is not request.first_via:
+    if marked is not request.first_via and request.written_value(top) is not None:  # nobody has hidden it
         sent.replace_hf(top, f"{marked}{more}")
     for hop_header in sent.hop_headers:
         if text := hop_header.text(request, socket):

@@ -127,6 +127,13 @@ class OfferedDialogs:
     def __init__(self, module: DialogModule) -> None:
         self._module = module
 
+    @property
+    def parameter(self) -> str:
+        return self._module.rr_param
+
+    def match(self, run: Run, mode: MatchMode, did: str | None = None) -> bool:
+        return self._module.tracking.match(run, mode, did)
+
     def current(self, run: Run) -> Dialog | None:
         here = self._module.tracking.here(run)
         return None if here is None else here.dialog
