@@ -462,9 +462,9 @@ def mi_command(
 class Module:
     """A module of miscript: subclass it, in a file named like the OpenSIPS module.
 
-    Life: made with the services of the host → parameters set → `init()` → `await start()` when the startup route
-    may run → `await stop()`.  `init` checks parameters and raises ConfigurationError; sockets and tasks belong to
-    `start`.
+    Life: made with the services of the host → parameters set → `init()` → `await prepare()` → the startup route →
+    `await start()` → `await stop()`.  `init` checks parameters and raises ConfigurationError, and so does `prepare`,
+    which loads what the startup route may ask for; sockets and tasks belong to `start`.
     """
 
     name: ClassVar[str] = ""
@@ -519,6 +519,9 @@ class Module:
 
     def init(self) -> None:
         """All parameters are set: check them and prepare."""
+
+    async def prepare(self) -> None:
+        """No message has come yet: read tables and the like.  Raises ConfigurationError when the host cannot run."""
 
     async def start(self) -> None:
         """The host runs: open sockets, start tasks."""

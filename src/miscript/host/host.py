@@ -208,8 +208,10 @@ class Host:
     async def start(self) -> None:
         """Open the sockets, run the startup route, then start what the modules and timers do by themselves.
 
-        Raises ConfigurationError for a socket that cannot be opened.
+        Modules read their tables first.  Raises ConfigurationError when one cannot, or a socket cannot be opened.
         """
+        for module in self.catalog:
+            await module.prepare()
         await self.sip.open()
         startup = self.script.routes.get(("startup_route", ""))
         if startup is not None:
