@@ -6,10 +6,13 @@ the door or `mi_script` was given.  A destination never raises, never blocks and
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 Address = tuple[str, int]
 NOWHERE: Address = ("127.0.0.1", 0)
+Fields: TypeAlias = tuple[tuple[str, str], ...]
+"""Names and values of the parts of a payload, in their order."""
 
 
 class TraceEvent(NamedTuple):
@@ -21,7 +24,7 @@ class TraceEvent(NamedTuple):
     """
 
     correlation: str
-    fields: tuple[tuple[str, str], ...]
+    fields: Fields
     source: Address
     destination: Address
     time: float
@@ -32,3 +35,27 @@ class TraceDestination(Protocol):
 
     def send(self, event: TraceEvent) -> None:
         """Take `event`; returns at once, whatever becomes of it."""
+
+
+Whole: TypeAlias = Callable[[str, float, str, float], None]
+"""Traces both halves of an exchange that is over: correlation, time of the request, text and time of the reply."""
+
+
+@runtime_checkable
+class Rehearsed(Protocol):
+    """A destination that can prepare for a request which comes again and again."""
+
+    def rehearse(self, fields: Fields, source: Address, destination: Address) -> Whole:
+        """What traces exchanges whose request has these fields and whose halves have these ends."""
+
+
+def whole_exchange(to: TraceDestination, fields: Fields, source: Address, destination: Address) -> Whole:
+    """What traces exchanges with one and the same request to `to`, as fast as that can."""
+    if isinstance(to, Rehearsed):
+        return to.rehearse(fields, source, destination)
+
+    def send(correlation: str, began: float, reply: str, ended: float) -> None:
+        to.send(TraceEvent(correlation, fields, source, destination, began))
+        to.send(TraceEvent(correlation, (("reply", reply),), source, destination, ended))
+
+    return send

@@ -34,6 +34,14 @@ def test_a_frame_is_the_encoded_packet(event, capture_id, homer5, delimiter):
     assert encode(decode(frame)) == frame
 
 
+@given(events, texts, st.floats(0, 4_000_000_000), st.integers(0, 0xFFFFFFFF), st.booleans(), texts)
+def test_both_frames_of_an_exchange_are_those_of_its_halves(event, reply, ended, capture_id, homer5, delimiter):
+    frames = MiFrames(capture_id=capture_id, homer5=homer5, delimiter=delimiter)
+    write = frames.pairs(event.fields, event.source, event.destination)
+    answer = event._replace(fields=(("reply", reply),), time=ended)
+    assert write(event.correlation, event.time, reply, ended) == (frames.frame(event), frames.frame(answer))
+
+
 @pytest.mark.parametrize("size", [65535 - 139, 65535 - 138])
 def test_a_frame_holds_65535_bytes_and_no_more(size):
     event = TraceEvent("c" * 34, (("command", "x" * size),), ("127.0.0.1", 1), ("127.0.0.1", 2), 1.0)

@@ -14,7 +14,7 @@ from miscript.errors import ConfigurationError
 from miscript.hep.framing import FrameReader
 from miscript.hep.v3 import decode
 from miscript.modules.compression import Compression
-from miscript.modules.proto_hep import ProtoHep
+from miscript.modules.proto_hep import ProtoHep, senders
 from miscript.modules.proto_hep.backlog import MAX_BYTES, Backlog, Drop
 from miscript.modules.proto_hep.sockets import LocalSocket, hep_sockets
 from miscript.trace import TraceEvent
@@ -322,6 +322,40 @@ async def test_udp_packets_that_nobody_takes_are_counted_and_said_once(caplog):
         assert collector.frames
     assert caplog.text.count("can be reached again") == 1
     await module.stop()
+
+
+async def test_a_burst_of_datagrams_arrives_one_by_one_whatever_their_sizes():
+    async with UdpCollector.open() as collector:
+        module = proto_hep(f"[c]127.0.0.1:{collector.port};transport=udp")
+        for number in range(100):
+            module.services.trace_destinations["c"].send(event(f"{number:03}", size=(number % 4) * 350))
+        await until(lambda: len(collector.frames) == 100)
+        await module.stop()
+    assert sorted(command(frame) for frame in collector.frames) == [f"{n:03}" for n in range(100)]
+    assert counters(module) == {"sent": 100}
+
+
+async def test_datagrams_that_the_system_does_not_take_together_are_sent_alone(monkeypatch):
+    monkeypatch.setattr(senders, "UDP_SEGMENT", 9999)  # an option that no system knows
+    async with UdpCollector.open() as collector:
+        module = proto_hep(f"[c]127.0.0.1:{collector.port};transport=udp")
+        for number in range(200):
+            module.services.trace_destinations["c"].send(event(f"{number:03}"))
+        await until(lambda: len(collector.frames) == 200)
+        await module.stop()
+    assert [command(frame) for frame in collector.frames] == [f"{n:03}" for n in range(200)]
+    assert counters(module) == {"sent": 200}
+
+
+async def test_a_burst_of_datagrams_that_nobody_takes_is_counted_whole():
+    module = proto_hep(f"[c]127.0.0.1:{free_port(socket.SOCK_DGRAM)};transport=udp")
+    for number in range(300):
+        module.services.trace_destinations["c"].send(event(str(number)))
+    await asyncio.sleep(0)
+    await module.stop()
+    found = counters(module)
+    assert sum(found.values()) == 300
+    assert found["dropped_unreachable"] > 0
 
 
 async def test_a_burst_before_the_first_connection_arrives_whole_and_in_order():

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from ..trace import Address, TraceEvent
+from ..trace import Address, Fields, TraceEvent
 from ..values import encode as bytes_of_text
 from .chunks import HEADER_SIZE, ChunkType, Vendor, write_chunk, write_number
 from .errors import HepError
@@ -53,10 +53,7 @@ class MiFrames:
     def frame(self, event: TraceEvent) -> bytes:
         """The frame of `event`.  Raises `HepError` if it does not fit into 65535 bytes."""
         text, fields, source, destination, time = event
-        if self._homer5:
-            payload = bytes_of_text(self._join([value for _, value in fields]))
-        else:
-            payload = write_payload(fields, homer5=False)
+        payload = self._payload(fields)
         pack, size, before_seconds, after_time = self._form(source, destination)
         correlation = bytes_of_text(text)
         total = size + len(payload) + HEADER_SIZE + len(correlation)
@@ -67,6 +64,46 @@ class MiFrames:
         head = pack(MAGIC, total, before_seconds, seconds, _BEFORE_MICROSECONDS, microseconds, after_time, length)
         tail = _HEADER(_GENERIC, _CORRELATION_ID, HEADER_SIZE + len(correlation))
         return b"".join((head, payload, tail, correlation))
+
+    def pairs(
+        self, fields: Fields, source: Address, destination: Address
+    ) -> Callable[[str, float, str, float], tuple[bytes, bytes]]:
+        """What writes both frames of exchanges with one and the same request.
+
+        It takes the correlation id, the time of the request, text and time of the reply, and raises HepError as
+        `frame` does.
+        """
+        pack, size, before_seconds, after_time = self._form(source, destination)
+        request = self._payload(fields)
+        reply_payload = None if self._homer5 else self._payload
+        length = HEADER_SIZE + len(request)
+
+        def write(correlation: str, began: float, reply: str, ended: float) -> tuple[bytes, bytes]:
+            name = bytes_of_text(correlation)
+            count = HEADER_SIZE + len(name)
+            tail = _HEADER(_GENERIC, _CORRELATION_ID, count) + name
+            payload = bytes_of_text(reply) if reply_payload is None else reply_payload((("reply", reply),))
+            count += size
+            if count + max(len(request), len(payload)) > MAX_FRAME:
+                raise HepError(f"a packet of over {MAX_FRAME} bytes")
+            began_at, ended_at = round(began * _MICROSECONDS), round(ended * _MICROSECONDS)
+            return (
+                pack(
+                    MAGIC, count + len(request), before_seconds, began_at // _MICROSECONDS, _BEFORE_MICROSECONDS,
+                    began_at % _MICROSECONDS, after_time, length,
+                ) + request + tail,
+                pack(
+                    MAGIC, count + len(payload), before_seconds, ended_at // _MICROSECONDS, _BEFORE_MICROSECONDS,
+                    ended_at % _MICROSECONDS, after_time, HEADER_SIZE + len(payload),
+                ) + payload + tail,
+            )  # fmt: skip
+
+        return write
+
+    def _payload(self, fields: Fields) -> bytes:
+        if self._homer5:
+            return bytes_of_text(self._join([value for _, value in fields]))
+        return write_payload(fields, homer5=False)
 
 
 def _form(source: Address, destination: Address, capture_id: int) -> _Form:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..errors import ConfigurationError, MIError
-from ..trace import TraceEvent
+from ..trace import Fields, TraceEvent
 from ..values import INT_MAX, INT_MIN, decode, encode
 from .jsonrpc import PARSE_ERROR, Failure, Params, Response
 from .origin import Backend, CommandList, Origin
@@ -106,14 +106,18 @@ def trace_request(
             return None
     elif tracing.bwlist is not None and not tracing.bwlist.lets_through(command):
         return None
-    fields: tuple[tuple[str, str], ...] = (("command", name), _BACKENDS[origin.backend])
-    if params:
-        parameters = trace_parameters(params)
-        if parameters:
-            fields += (("parameters", parameters),)
+    fields = request_fields(origin.backend, name, params)
     correlation = correlation_id()
     tracing.destination.send(TraceEvent(correlation, fields, origin.source, origin.destination, clock()))
     return Exchange(origin, correlation, clock)
+
+
+def request_fields(backend: Backend, name: str, params: Params) -> Fields:
+    """What is told of a request for `name`, written as the caller wrote it."""
+    parameters = trace_parameters(params) if params else ""
+    if parameters:
+        return (("command", name), _BACKENDS[backend], ("parameters", parameters))
+    return (("command", name), _BACKENDS[backend])
 
 
 def trace_failure(

@@ -31,13 +31,13 @@ from ..exports import BoundAvp, BoundCommand, BoundVariable, Module, bound_funct
 from ..mi.command import NO_RESULT, Command, Later
 from ..mi.jsonrpc import SERVER_ERROR, Params
 from ..mi.origin import Backend, Origin, Tracing
-from ..mi.tracing import Exchange, parse_bwlist
+from ..mi.tracing import Exchange, correlation_id, parse_bwlist, request_fields, trace_reply
 from ..mi.writer import ONLY_JSON, dumps_text
 from ..remote_commands import RemoteCommands
 from ..script.access import AvpAccess, VarAccess
 from ..script.runtime import Pending, Run
 from ..script.signatures import Argument, VariableAccess
-from ..trace import NOWHERE, Address
+from ..trace import NOWHERE, Address, whole_exchange
 from ..values import Value, plain_text
 
 log = logging.getLogger("miscript.mi_script")
@@ -169,6 +169,10 @@ class MiScript(Module):
             known = self._known(str(command.constant))
             if known is not None and not known.waits and (names is None or values is None):
                 return self._bound_to_texts(known, cast(Values, names or values), store)
+        if command.is_constant and params_avp is None and vals_avp is None:
+            traced = self._bound_traced(str(command.constant), store)
+            if traced is not None:
+                return traced
         prepare = self._preparation(command, params_avp, vals_avp)
 
         def call(run: Run) -> int | Awaitable[int]:
@@ -327,6 +331,41 @@ class MiScript(Module):
             return 1
 
         return call_for_var
+
+    def _bound_traced(self, text: str, store: Store) -> Callable[[Run], int | Awaitable[int]] | None:
+        """A traced call whose command and parameters are written out, of a command that does not wait; None for others.
+
+        Both halves of the exchange are traced when it is over: nothing else can be sent in between.
+        """
+        command = self._known(text)
+        if command is None or command.waits or self._tracing is None:
+            return None
+        name, params = split_words(text)
+        if self._tracing.bwlist is not None and not self._tracing.bwlist.lets_through(command):
+            return self._bound(text, store)
+        fields, destination = request_fields(Backend.SCRIPT, name, params), self._tracing.destination
+        traces = lru_cache(ORIGINS)(lambda source, to: whole_exchange(destination, fields, source, to))
+        begin, clock, pretty = self.services.mi.begin, self.services.mi.clock, bool(self.pretty_printing)
+
+        def call(run: Run) -> int | Awaitable[int]:
+            trace = traces(*_ends(run.message))
+            correlation, began = correlation_id(), clock()
+            try:
+                result = begin(command, params)
+                if result.__class__ is Later:
+                    exchange = self._trace(run, name, params, command)
+                    return self._traced_later(run, result, exchange, store)
+                said = dumps_text(result, pretty)
+            except MIError as error:
+                trace(correlation, began, trace_reply(error.message), clock())
+                return store(run, -abs(error.code), error.message)
+            except (TypeError, ValueError):
+                trace(correlation, began, "Server error", clock())
+                return store.put(run, result)  # which says so
+            trace(correlation, began, trace_reply(said), clock())
+            return store(run, 1, said)
+
+        return call
 
     def _bound_to_texts(
         self, command: Command, values: Callable[[Run], list[Value]], store: Store

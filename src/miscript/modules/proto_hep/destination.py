@@ -8,7 +8,7 @@ from typing import Final
 
 from ...hep.errors import HepError
 from ...hep.mi_frame import MiFrames
-from ...trace import TraceEvent
+from ...trace import Address, Fields, TraceEvent, Whole
 from .backlog import Drop
 from .senders import Sender
 
@@ -23,6 +23,7 @@ class HepDestination:
     def __init__(self, frames: MiFrames, sender: Sender, dropped: Dropped) -> None:
         self.sender: Final = sender
         self._frame = frames.frame
+        self._pairs = frames.pairs
         self._send = sender.send
         self._dropped = dropped
 
@@ -35,6 +36,23 @@ class HepDestination:
         except Exception:  # tracing must not break what is traced
             self._dropped(Drop.UNREACHABLE, 1)
             log.exception("a packet could not be sent")
+
+    def rehearse(self, fields: Fields, source: Address, destination: Address) -> Whole:
+        pair, send = self._pairs(fields, source, destination), self._send
+
+        def send_both(correlation: str, began: float, reply: str, ended: float) -> None:
+            try:
+                request, answer = pair(correlation, began, reply, ended)
+                send(request)
+                send(answer)
+            except HepError as error:
+                self._dropped(Drop.TOO_LARGE, 2)
+                log.debug("packets that no frame can hold: %s", error)
+            except Exception:  # tracing must not break what is traced
+                self._dropped(Drop.UNREACHABLE, 2)
+                log.exception("packets could not be sent")
+
+        return send_both
 
 
 class Unsendable:

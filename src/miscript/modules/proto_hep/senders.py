@@ -11,7 +11,8 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, Protocol
@@ -30,6 +31,11 @@ CONNECT_SECONDS: Final = 2.0
 LINGER_SECONDS: Final = 1.0
 BATCH: Final = 64
 RECEIVE_SIZE: Final = 65536
+UDP_SEGMENT: Final = 103
+"""Linux' option for datagrams that are sent together (udp(7)); Python has no name for it."""
+LARGEST_TOGETHER: Final = 1000
+"""Bytes of a frame that may go together with others: a batch of them is less than the longest datagram, and each one
+is less than what any network carries in one piece."""
 
 
 class Sender(Protocol):
@@ -224,10 +230,16 @@ class _Sender:
 class UdpSender(_Sender):
     """One datagram for each frame.
 
-    The socket is connected, so the system tells when nobody listens: that costs the packet before.
+    The socket is connected, so the system tells when nobody listens: that costs the packets before.  When a whole
+    batch waits, frames of one size are given to the system together, which cuts them apart again: most of what a
+    datagram costs is the way into the system.
     """
 
     kind = socket.SOCK_DGRAM
+    _cuts = sys.platform == "linux"
+    """Whether the system cuts what it is given into datagrams."""
+    _last = 1
+    """Frames that were sent together the last time."""
 
     def _open_now(self) -> bool:
         try:
@@ -244,31 +256,48 @@ class UdpSender(_Sender):
         self._socket = here
         return True
 
-    def _sent(self, here: socket.socket, frame: bytes) -> bool:
-        """Send one frame; False when it has to wait."""
+    def _sent(self, here: socket.socket, frames: Sequence[bytes]) -> bool:
+        """Send one frame, or several of one size; False when they have to wait."""
         collector = self.collector
         try:
             try:
-                here.send(frame)
-            except ConnectionRefusedError as error:  # of the packet before; this one has not been sent
+                _send(here, frames)
+            except ConnectionRefusedError as error:  # of the packets before; these have not been sent
                 collector.health.failed(error.strerror or str(error))
-                collector.sent.add(-1)
-                collector.dropped(Drop.UNREACHABLE, 1)
-                here.send(frame)
+                collector.sent.add(-self._last)
+                collector.dropped(Drop.UNREACHABLE, self._last)
+                self._last = 0
+                _send(here, frames)
             else:
                 if collector.health.problem is not None:
                     collector.health.calm()
         except ConnectionRefusedError:
-            collector.dropped(Drop.UNREACHABLE, 1)
+            collector.dropped(Drop.UNREACHABLE, len(frames))
             return True
         except BlockingIOError:
             return False
         except OSError as error:
-            collector.health.failed(error.strerror or str(error))
-            self._close()
+            if len(frames) > 1:
+                self._cuts = False
+            else:
+                collector.health.failed(error.strerror or str(error))
+                self._close()
             return False
-        collector.sent.add()
+        self._last = len(frames)
+        collector.sent.add(self._last)
         return True
+
+    def _batch(self) -> list[list[bytes]]:
+        """The next frames, in groups that can be sent together."""
+        backlog = self.backlog
+        if not self._cuts or len(backlog) < BATCH:
+            return [[backlog.take()]]
+        groups: dict[int, list[bytes]] = {}
+        for number in range(BATCH):
+            frame = backlog.take()
+            size = len(frame)
+            groups.setdefault(size if size <= LARGEST_TOGETHER else -number, []).append(frame)
+        return list(groups.values())
 
     def _flush(self) -> None:
         backlog = self.backlog
@@ -277,13 +306,25 @@ class UdpSender(_Sender):
             if here is None:
                 self._open_later()
                 return
-            frame = backlog.take()
-            if not self._sent(here, frame):
-                backlog.put_back(frame)
-                if self._socket is not None:
+            batch, cuts = self._batch(), self._cuts
+            sent = 0
+            while sent < len(batch) and self._sent(here, batch[sent]):
+                sent += 1
+            if sent < len(batch):
+                for frames in reversed(batch[sent:]):
+                    for frame in reversed(frames):
+                        backlog.put_back(frame)
+                if self._socket is not None and self._cuts == cuts:
                     self._wait_until_writable(here)
                     return
         self._all_sent()
+
+
+def _send(here: socket.socket, frames: Sequence[bytes]) -> None:
+    if len(frames) == 1:
+        here.send(frames[0])
+    else:
+        here.sendmsg(frames, [(socket.SOL_UDP, UDP_SEGMENT, len(frames[0]).to_bytes(2, sys.byteorder))])
 
 
 class TcpSender(_Sender):
