@@ -10,7 +10,6 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from .services import Clock
@@ -18,27 +17,31 @@ from .services import Clock
 log = logging.getLogger("miscript.host")
 
 FOREVER: Final = float("inf")
+REST_SECONDS: Final = 0.005
+"""The sleeper sleeps no shorter, so that thousands of deadlines a second do not wake it one by one."""
+
 _FEW: Final = 1024  # cancelled ones that are not worth a clean-up
 
 
-@dataclass(order=True, slots=True)
 class Deadline:
     """A call that is to come; `callback` is None once it is cancelled or done."""
 
-    when: float
-    number: int
-    callback: Callable[[], None] | None = field(compare=False)
+    __slots__ = ("callback", "when")
+
+    def __init__(self, when: float, callback: Callable[[], None]) -> None:
+        self.when = when
+        self.callback: Callable[[], None] | None = callback
 
     def cancel(self) -> None:
         self.callback = None
 
 
 class Deadlines:
-    """Calls ordered by time."""
+    """Calls ordered by time, those of one time in the order in which they were asked for."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._heap: list[Deadline] = []
+        self._heap: list[tuple[float, int, Deadline]] = []  # tuples are compared without a call into Python
         self._numbers = 0
         self._sleeps_until = FOREVER
         self._wake = asyncio.Event()
@@ -50,8 +53,8 @@ class Deadlines:
     def at(self, when: float, callback: Callable[[], None]) -> Deadline:
         """Call `callback` at `when`, of the monotonic clock."""
         self._numbers += 1
-        deadline = Deadline(when, self._numbers, callback)
-        heapq.heappush(self._heap, deadline)
+        deadline = Deadline(when, callback)
+        heapq.heappush(self._heap, (when, self._numbers, deadline))
         if when < self._sleeps_until:
             self._wake.set()
         if len(self._heap) > _FEW and not self._numbers % _FEW:
@@ -67,10 +70,10 @@ class Deadlines:
         while True:
             self._wake.clear()
             self.call_due()
-            self._sleeps_until = self._heap[0].when if self._heap else FOREVER
+            self._sleeps_until = self._heap[0][0] if self._heap else FOREVER
             left = self._sleeps_until - self._clock.monotonic()
             try:
-                async with self._clock.timeout(None if left == FOREVER else max(0.0, left)):
+                async with self._clock.timeout(None if left == FOREVER else max(REST_SECONDS, left)):
                     await self._wake.wait()
             except TimeoutError:
                 pass
@@ -78,8 +81,10 @@ class Deadlines:
     def call_due(self) -> None:
         """Make the calls whose time has come."""
         now = self._clock.monotonic()
-        while self._heap and (self._heap[0].callback is None or self._heap[0].when <= now):
-            callback = heapq.heappop(self._heap).callback
+        heap = self._heap
+        while heap and (heap[0][0] <= now or heap[0][2].callback is None):
+            deadline = heapq.heappop(heap)[2]
+            callback, deadline.callback = deadline.callback, None
             if callback is not None:
                 try:
                     callback()
@@ -87,7 +92,7 @@ class Deadlines:
                     log.exception("what was due failed")
 
     def _clean_up(self) -> None:
-        alive = [deadline for deadline in self._heap if deadline.callback is not None]
+        alive = [entry for entry in self._heap if entry[2].callback is not None]
         if len(alive) < len(self._heap) // 2:
             heapq.heapify(alive)
-            self._heap = alive
+            self._heap[:] = alive

@@ -176,7 +176,7 @@ class SipElement:
         message.received = received
         self._under_way += 1
         work = self._request(message) if message.is_request else self._reply(message)
-        self._tasks.work(work, "a SIP request" if message.is_request else "a SIP reply")
+        self._tasks.soon(work, "a SIP request" if message.is_request else "a SIP reply")
 
     def _broken_stream(self, head: bytes, received: Received) -> None:
         """The head of a message whose end cannot be known: it gets its 400 before the connection ends."""
