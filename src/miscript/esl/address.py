@@ -19,12 +19,13 @@ MAX_NAME: Final = 255
 """Characters of a host name (RFC 1035, 2.3.4), and of user and password."""
 
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
+_SCHEME = re.compile(r"[A-Za-z0-9+.-]*://", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class EventSocketAddress:
-    """A FreeSWITCH server and how to log in there; None is what a URL does not tell."""
+    """A FreeSWITCH server and how to log in there; user and password are "" when a URL does not tell them."""
 
     host: str
     port: int = DEFAULT_PORT
@@ -51,6 +52,8 @@ class EventSocketAddress:
         if len(url) > MAX_URL:
             raise EslError(f"a URL of {len(url)} characters, expected at most {MAX_URL}")
         rest = url.removeprefix("fs://")
+        if (scheme := _SCHEME.match(rest)) is not None:
+            raise EslError(f"expected fs://, found '{scheme[0][:MAX_NAME]}'")
         rest, _, query = rest.partition("?")
         login, _, place = rest.rpartition("@")
         user, _, password = login.partition(":")
