@@ -58,6 +58,8 @@ class Manners:
     slow: float = 0.0
     failures: tuple[type[Exception], ...] = ()
     interrupt: Callable[[AsyncConnection], None] = lambda connection: None
+    streamed: int = PORTION
+    """Rows between two turns of other work, when they come one by one."""
 
 
 class Deadline:
@@ -278,6 +280,13 @@ def _unique_keys(connection: sa.Connection, table: str, names: Sequence[str]) ->
     return next(([str(n) for n in key] for key in found if key and set(key) <= set(names)), [])
 
 
+def _reason(error: BaseException) -> str:
+    """The first line of what a driver says; MySQL's says a number first."""
+    said = error.args[1] if len(error.args) > 1 and isinstance(error.args[0], int) else error
+    lines = str(said).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 async def _result(result: sa.CursorResult[Any]) -> Result:
     if not result.returns_rows:
         return Result((), [], max(result.rowcount, 0))
@@ -337,9 +346,10 @@ class SqlDatabase(SqlTables):
 
     def _error(self, error: Exception) -> DatabaseError:
         if isinstance(error, NoSuchTableError):
-            return DatabaseError(f"{self.url} has no table '{error}': `miscript db create` makes the tables")
-        reason = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
-        return DatabaseError(f"{self.url}: {reason.splitlines()[0]}")
+            name = str(error).strip("`")
+            return DatabaseError(f"{self.url} has no table '{name}': `miscript db create` makes the tables")
+        reason = _reason(getattr(error, "orig", None) or error)
+        return DatabaseError(f"{self.url}: {reason}")
 
     async def _run(
         self,
@@ -440,8 +450,10 @@ class SqlDatabase(SqlTables):
         try:
             await self._on(connection.exec_driver_sql(self._manners.begin.partition(" ")[0]))
             statement = await self._on(self._selection(connection, table, columns, where, order))
-            result = await self._on(connection.stream(statement), connection)
-            while portion := await self._on(_chunk(result, chunk), connection):
+            result = await self._on(
+                connection.stream(statement, execution_options={"max_row_buffer": self._manners.streamed}), connection
+            )
+            while portion := await self._on(_chunk(result, chunk, self._manners.streamed), connection):
                 yield portion
             await self._on(connection.exec_driver_sql("COMMIT"))
             whole = True
@@ -457,10 +469,10 @@ class SqlDatabase(SqlTables):
         await connection.close()
 
 
-async def _chunk(result: Any, size: int) -> list[tuple[Cell, ...]]:
+async def _chunk(result: Any, size: int, at_once: int) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
     while len(rows) < size:
-        portion = await result.fetchmany(min(PORTION, size - len(rows)))
+        portion = await result.fetchmany(min(at_once, size - len(rows)))
         if not portion:
             break
         rows.extend([plain_row(row) for row in portion])
