@@ -72,7 +72,7 @@ class FreeswitchScripting(Module):
 
         self._sockets = self._new_set()
 
-    async def start(self) -> None:
+    async def prepare(self) -> None:
         if self._database is not None:
             try:
                 await self._load()
@@ -80,7 +80,7 @@ class FreeswitchScripting(Module):
                 log.error("no event sockets are loaded: %s", error)
         for url in self.fs_subscribe:
             try:
-                self._subscribe_at_start(EventSocketAddress.parse(url))
+                self._subscribe_first(EventSocketAddress.parse(url))
             except (EslError, FreeswitchError) as error:
                 log.error("a value of fs_subscribe is skipped: %s", error)
 
@@ -103,7 +103,7 @@ class FreeswitchScripting(Module):
         attributes = [("name", event.name), ("sender", socket.host), ("body", event.text)]
         self.services.events.raise_event(EVENT, attributes)
 
-    def _subscribe_at_start(self, address: EventSocketAddress) -> None:
+    def _subscribe_first(self, address: EventSocketAddress) -> None:
         if not address.password:
             raise EslError(f"{address}: a password is needed")
         self._sockets.subscribe(self.freeswitch.acquire(address), address.events)
