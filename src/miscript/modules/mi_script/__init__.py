@@ -20,100 +20,34 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TypeAlias, cast
 
 import orjson
 
-from ..errors import MIError
-from ..exports import BoundAvp, BoundCommand, BoundVariable, Module, bound_function, parameter
-from ..mi.command import NO_RESULT, Command, Later
-from ..mi.jsonrpc import SERVER_ERROR, Params
-from ..mi.origin import Backend, Origin, Tracing
-from ..mi.tracing import Exchange, correlation_id, parse_bwlist, request_fields, trace_reply
-from ..mi.writer import ONLY_JSON, dumps_text
-from ..remote_commands import RemoteCommands
-from ..script.access import AvpAccess, VarAccess
-from ..script.runtime import Pending, Run
-from ..script.signatures import Argument, VariableAccess
-from ..trace import NOWHERE, Address, whole_exchange
-from ..values import Value, plain_text
+from ...errors import MIError
+from ...exports import BoundAvp, BoundCommand, BoundVariable, Module, bound_function, parameter
+from ...mi.command import NO_RESULT, Command, Later
+from ...mi.jsonrpc import Params
+from ...mi.origin import Backend, Origin, Tracing
+from ...mi.tracing import Exchange, correlation_id, parse_bwlist, request_fields, trace_reply
+from ...mi.writer import ONLY_JSON, dumps_text
+from ...remote_commands import RemoteCommands
+from ...script.access import AvpAccess
+from ...script.runtime import Pending, Run
+from ...script.signatures import Argument
+from ...trace import NOWHERE, Address, whole_exchange
+from ...values import Value
+from .storing import Store, store_in
+from .words import INTERNAL, Call, Refused, named, positional, split_words
 
 log = logging.getLogger("miscript.mi_script")
 
-INTERNAL, BAD_AVPS, NOT_WRITTEN, TIMEOUT = -1, -2, -3, -4
+TIMEOUT = -4
 Values: TypeAlias = Callable[[Run], list[Value]]
-BAD_AVPS_TEXT = "could not parse script params!"
-AROUND_WORDS = "\t\r\n"
 ORIGINS = 1024
 """Senders of SIP messages that are remembered, for tracing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused(Exception):
-    """The call never reaches a command: its return code and text."""
-
-    code: int
-    text: str
-    command: Command | None = None
-    """The command that was named, when only its parameters are at fault: such a call is traced."""
-    name: str = ""
-    """How it was named."""
-
-
-def split_words(text: str) -> tuple[str, Params]:
-    """The command's name and its parameters in the text of `mi()`.
-
-    Only blanks separate; there is no quoting.  One blank behind a lone command is nothing, more than that is an
-    empty list, which is not the same as none.
-    """
-    name, blank, rest = text.partition(" ")
-    name = name.strip(AROUND_WORDS)
-    if not blank or not rest:
-        return name, None
-    words = (word.lstrip(AROUND_WORDS) for word in rest.split(" "))
-    return name, [word for word in words if word]
-
-
-def array_or_text(value: str) -> str | list[str]:
-    """`__array(a b)` as a list; every blank separates, a last one adds nothing."""
-    if not (value.startswith("__array(") and value.endswith(")")):
-        return value
-    items = value[len("__array(") : -1].split(" ")
-    if len(items) > 1 and items[-1] == "":
-        items.pop()
-    return items
-
-
-def positional(values: list[Value]) -> list[object]:
-    """AVP values as parameters by position: numbers as decimal text."""
-    return [plain_text(value) for value in values if value is not None]
-
-
-def named(names: list[Value], values: list[Value]) -> dict[str, object]:
-    """AVP values as parameters by name.  Raises `Refused` when there are fewer values than names."""
-    if len(values) < len(names):
-        raise Refused(BAD_AVPS, BAD_AVPS_TEXT)
-    if len(values) > len(names):
-        log.warning("mi(): %d values for %d names; the last ones are left out", len(values), len(names))
-    found: dict[str, object] = {
-        plain_text(name): array_or_text(value) if isinstance(value, str) else value
-        for name, value in zip(names, values, strict=False)
-        if name is not None and value is not None
-    }
-    if len(found) < len(names):
-        raise MIError(-32602, "Invalid params", "a parameter is named twice")
-    return found
-
-
-@dataclass(slots=True)
-class Call:
-    """One call of a command from the script, ready to be run."""
-
-    command: Command
-    name: str
-    params: Params
 
 
 class MiScript(Module):
@@ -282,6 +216,9 @@ class MiScript(Module):
         except MIError as error:
             detail = f": {error.data}" if error.data else ""
             raise Refused(INTERNAL, f"{error.message}{detail}") from None
+
+    def _store(self, ret_var: Argument | None) -> Store:
+        return store_in(None if ret_var is None else ret_var.variable, bool(self.pretty_printing))
 
     # -- running it -------------------------------------------------------------------------------------------
 
@@ -492,63 +429,6 @@ class MiScript(Module):
             exchange = self._trace(run, refused.name, None, refused.command)
             if exchange is not None:
                 exchange.reply(refused.text)
-
-    # -- the return variable ----------------------------------------------------------------------------------
-
-    def _store(self, ret_var: Argument | None) -> Store:
-        access = None if ret_var is None else ret_var.variable
-        slot = access.slot if isinstance(access, VarAccess) and not self.pretty_printing else None
-        return Store(None if access is None else access.set, self._put(access), slot)
-
-    def _put(self, access: VariableAccess | None) -> Callable[[Run, object], int]:
-        """A function that writes a result and gives the return code."""
-        pretty = bool(self.pretty_printing)
-        if access is None:
-            return lambda run, result: 1
-        if isinstance(access, VarAccess):
-            slot = access.slot
-
-            def put_var(run: Run, result: object) -> int:
-                try:
-                    run.vars[slot] = dumps_text(result, pretty)
-                except (TypeError, ValueError):
-                    return not_json(run, access)
-                return 1
-
-            return put_var
-
-        def put(run: Run, result: object) -> int:
-            try:
-                text = dumps_text(result, pretty)
-            except (TypeError, ValueError):
-                return not_json(run, access)
-            return 1 if access.set(run, text) else NOT_WRITTEN
-
-        return put
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """Puts what a command said into the return variable and gives the return code.
-
-    Called with a code and a text it stores the text; `put` stores a result as JSON.
-    """
-
-    write: Callable[[Run, Value], bool] | None
-    put: Callable[[Run, object], int]
-    slot: int | None = None
-    """The number of a plain `$var` that takes results without line breaks."""
-
-    def __call__(self, run: Run, code: int, text: str) -> int:
-        if self.write is not None and not self.write(run, text):
-            return NOT_WRITTEN
-        return code
-
-
-def not_json(run: Run, access: VariableAccess) -> int:
-    """A command answered with something that cannot be written as JSON: its fault, said in the log."""
-    log.exception("an MI command answered with something that is no JSON")
-    return SERVER_ERROR if access.set(run, "Server error") else NOT_WRITTEN
 
 
 def _ends(message: object) -> tuple[Address, Address]:
