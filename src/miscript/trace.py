@@ -1,7 +1,8 @@
-"""Tracing of MI commands: what is told, and to whom.
+"""Tracing: what is told, and to whom.
 
 The MI registry makes one `TraceEvent` for a request and one for its reply and hands them to the destination that
-the door or `mi_script` was given.  A destination never raises, never blocks and never changes a result.
+the door or `mi_script` was given.  The module `tracer` makes a `MessageEvent` for each SIP message, and for each text
+of a script, that it was asked to trace.  A destination never raises, never blocks and never changes a result.
 """
 
 from __future__ import annotations
@@ -59,3 +60,43 @@ def whole_exchange(to: TraceDestination, fields: Fields, source: Address, destin
         to.send(TraceEvent(correlation, (("reply", reply),), source, destination, ended))
 
     return send
+
+
+class MessageEvent(NamedTuple):
+    """A SIP message on the wire, or something that a script did while one was dealt with.
+
+    `kind` is "sip", "xlog" or "rest".  `fields` are the parts of the payload in their order, for a SIP message
+    ("payload", its text) alone.  `correlation` is what its packets have in common, such as the Call-ID.  `transport`
+    is "udp", "tcp", "tls" …, `time` seconds since the epoch.  `related` are other names for the same thing, by kind.
+    """
+
+    kind: str
+    fields: tuple[tuple[str, str], ...]
+    correlation: str
+    source: Address
+    destination: Address
+    transport: str
+    time: float
+    related: tuple[tuple[str, str], ...] = ()
+
+
+@runtime_checkable
+class MessageDestination(Protocol):
+    """Where traced messages go."""
+
+    @property
+    def address(self) -> str:
+        """`host:port` for people."""
+
+    def send_message(self, event: MessageEvent) -> None:
+        """Take `event`; returns at once, whatever becomes of it."""
+
+
+class CollectorsInUse(Protocol):
+    """What a module that knows collectors offers as `trace collectors`: new ones while the host runs."""
+
+    def add(self, name: str, uri: str) -> MessageDestination:
+        """A new destination.  Raises ConfigurationError when `uri` cannot be read or `name` is taken."""
+
+    def remove(self, name: str) -> None:
+        """Let go of one that `add` made; what it still has to send is sent."""

@@ -130,8 +130,11 @@ class TransactionService(Protocol):
     def owner(self, message: Message, *, sent: bool) -> SipTransaction | None:
         """The transaction that a message on the wire belongs to; `sent` tells that it is one of ours.
 
-        A CANCEL and its replies belong to the INVITE.  The first request of a transaction has none when it comes.
+        The first request of a transaction has none when it comes, except a CANCEL, which then has its INVITE's.
         """
+
+    def cancelled(self, cancel: Message) -> SipTransaction | None:
+        """The transaction of the INVITE that a CANCEL is about."""
 
     def create(self, run: Run) -> SipTransaction | None:
         """The transaction of the request that a run is about, made now when there is none.

@@ -6,8 +6,10 @@ import ast
 from collections.abc import Callable
 from typing import cast
 
+from ..errors import ConfigurationError
 from ..values import Value
 from . import nodes as n
+from .binding import CannotBind
 from .compile_expressions import ExpressionCompiler
 from .program import ResolvedCall
 from .python_ast import LOAD, place_of
@@ -42,7 +44,10 @@ class CallCompiler(ExpressionCompiler):
         """The call itself, not awaited."""
         if implementation.bind is not None:
             arguments = [self.argument(given, parameter) for given, parameter in _pairs(node, resolved)]
-            bound = implementation.bind(*arguments)
+            try:
+                bound = implementation.bind(*arguments)
+            except ConfigurationError as error:
+                raise CannotBind(f"{node.name}(): {error}", node.span) from error
             return self.expression("CALL(run)", CALL=self.pool.put(f"call_{node.name}", bound))
         call = self.expression("CALL(run)", CALL=self.pool.put(f"call_{node.name}", implementation.call))
         assert isinstance(call, ast.Call)

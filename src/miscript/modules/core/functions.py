@@ -20,11 +20,15 @@ from ...exports import (
 )
 from ...script.runtime import Run
 from ...script.signatures import Argument
+from ...trace_service import route_tracing
 from ...values import NumberWithText, Value, text_of
 from .part import CorePart
 
 XLOG_LEVELS = {"A": -3, "C": -2, "E": -1, "W": 1, "N": 2, "I": 3, "D": 4}
 """The server looks at the third letter of `L_ERR` alone."""
+
+LEVEL_WORDS = {-3: "ALERT", -2: "CRITICAL", -1: "ERROR", 1: "WARNING", 2: "NOTICE", 3: "INFO", 4: "DBG"}
+"""What traces of xlog call a level."""
 
 DEFAULT_XLOG_LEVEL = 2
 DEBUG = 4
@@ -60,6 +64,7 @@ class ScriptFunctions(CorePart):
 
     def _printer(self, text: Argument, level: Callable[[Run], Value]) -> Callable[[Run], int]:
         levels, write, get = self.services.levels, self.services.print, text.get
+        tracing = route_tracing(self.services)
 
         def printer(run: Run) -> int:
             own = run.space.xlog_level
@@ -68,7 +73,12 @@ class ScriptFunctions(CorePart):
                 script_log.error("the level of xlog is no number but %s", text_of(number))
                 return -1
             if number <= (levels.xlog if own is None else own):
-                write(text_of(get(run)))
+                printed = text_of(get(run))
+                write(printed)
+                if tracing is not None and tracing.wants(run, "xlog"):
+                    here = run.message.destination
+                    fields = [("Event", LEVEL_WORDS.get(number, LEVEL_WORDS[DEBUG])), ("text", printed)]
+                    tracing.tell(run, "xlog", fields, here, here)
             return 1
 
         return printer

@@ -1,9 +1,9 @@
 """proto_hep: sends what is traced to Homer and other HEP collectors.
 
-Each `hep_id` is a destination that `trace_destination` of mi_script and of the MI doors may name.  Sending never
-waits and never changes a result: packets that cannot go out now wait in memory, bounded; packets that are lost are
-counted by reason in the statistics `proto_hep:dropped_…`, and the log tells once when a collector is lost and when
-it is there again.
+Each `hep_id` is a destination that `trace_destination` of mi_script and of the MI doors may name, and `trace_id` of
+tracer.  Sending never waits and never changes a result: packets that cannot go out now wait in memory, bounded;
+packets that are lost are counted by reason in the statistics `proto_hep:dropped_…`, and the log tells once when a
+collector is lost and when it is there again.
 
 Source: OpenSIPS manual, module proto_hep.
 """
@@ -14,11 +14,13 @@ import logging
 
 from ...errors import ConfigurationError
 from ...exports import Module, parameter, statistic
-from ...hep.hep_id import HepId, parse_hep_ids
+from ...hep.hep_id import HepId, parse_hep_id, parse_hep_ids
+from ...hep.message_packet import MessageForm
 from ...hep.mi_frame import MiFrames
-from ...trace import TraceDestination
+from ...hep.v3 import MAX_FRAME
+from ...trace import MessageDestination
 from .backlog import Backlog, Drop, Health
-from .destination import HepDestination, Unsendable
+from .destination import HepDestination, SipDestination, Unsendable
 from .senders import Collector, Sender, TcpSender, UdpSender
 from .sockets import LocalSocket, hep_sockets
 
@@ -27,10 +29,12 @@ log = logging.getLogger("miscript.proto_hep")
 MOST_WAITING = 1 << 16
 LEAST_GIVE_UP_SECONDS = 10.0
 CAPTURE_ID_BITS = 32
+MAX_DATAGRAM = 65507
+"""Bytes that UDP over IPv4 has room for."""
 
 
 class ProtoHep(Module):
-    """Send traced MI commands to HEP collectors over UDP or TCP."""
+    """Send what is traced, SIP messages and MI commands, to HEP collectors over UDP or TCP."""
 
     early = True
 
@@ -93,15 +97,14 @@ class ProtoHep(Module):
                 parameter="compressed_payload",
                 help='add  loadmodule "compression.so"',
             )
-        frames = MiFrames(
-            capture_id=self.hep_capture_id & ((1 << CAPTURE_ID_BITS) - 1),
-            homer5=bool(self.homer5_on),
-            delimiter=self.homer5_delim,
-        )
+        self._capture_id = self.hep_capture_id & ((1 << CAPTURE_ID_BITS) - 1)
+        self._frames = MiFrames(capture_id=self._capture_id, homer5=bool(self.homer5_on), delimiter=self.homer5_delim)
+        self._sockets = sockets
         self._senders: list[Sender] = []
+        self._added: dict[str, Sender | None] = {}
         for hep_id in self._hep_ids().values():
-            local = sockets.get(hep_id.transport)
-            self.services.trace_destinations[hep_id.name] = self._destination(hep_id, local, frames)
+            self.services.trace_destinations[hep_id.name] = self._destination(hep_id)
+        self.services.provide("trace collectors", self)
         self.services.statistics.register(
             self.name, "waiting_packets", False, lambda: sum(len(sender.backlog) for sender in self._senders)
         )
@@ -116,32 +119,63 @@ class ProtoHep(Module):
                 raise
         return found
 
-    def _destination(self, hep_id: HepId, local: LocalSocket | None, frames: MiFrames) -> TraceDestination:
+    # -- collectors that come while we run ------------------------------------------------------------------------
+
+    def add(self, name: str, uri: str) -> MessageDestination:
+        """A collector that is no `hep_id` of the script; see `trace.CollectorsInUse`."""
+        if name in self.services.trace_destinations:
+            raise ConfigurationError(f"the name '{name}' is taken")
+        destination = self._destination(parse_hep_id(f"[{name}]{uri}"))
+        self._added[name] = destination.sender if isinstance(destination, SipDestination) else None
+        self.services.trace_destinations[name] = destination
+        return destination
+
+    def remove(self, name: str) -> None:
+        """Let go of a collector that `add` made."""
+        if name not in self._added:
+            return
+        del self.services.trace_destinations[name]
+        sender = self._added.pop(name)
+        if sender is not None:
+            self._senders.remove(sender)
+            self.services.tasks.spawn(sender.stop(), f"the end of HEP destination '{name}'")
+
+    # -- destinations ---------------------------------------------------------------------------------------------
+
+    def _destination(self, hep_id: HepId) -> SipDestination | Unsendable:
+        local = self._sockets.get(hep_id.transport)
         label = f"HEP destination '{hep_id.name}'"
+        address = f"{hep_id.host}:{hep_id.port}"
         for warning in hep_id.warnings:
             log.warning("%s: %s", label, warning)
         if hep_id.version < 3:
             log.warning("%s: HEP version %d carries SIP only, no MI packet is sent to it", label, hep_id.version)
-            return Unsendable(Drop.OLD_VERSION, self._dropped)
         if hep_id.transport == "tls":
             log.warning("%s: HEP over TLS is not available yet, nothing is sent to it", label)
-            return Unsendable(Drop.NO_TLS, self._dropped)
+            return Unsendable(address, Drop.NO_TLS, self._dropped)
         if local is None:
             kind = f"hep_{hep_id.transport}"
             log.warning("%s: the script has no  socket=%s:…  line, nothing is sent to it", label, kind)
-            return Unsendable(Drop.NO_SOCKET, self._dropped)
+            return Unsendable(address, Drop.NO_SOCKET, self._dropped)
         if not 0 < hep_id.port <= 0xFFFF:
-            return Unsendable(Drop.UNREACHABLE, self._dropped)
-        return self._sending(hep_id, local, frames, Health(f"{label} ({hep_id.transport} {hep_id.host}:{hep_id.port})"))
+            return Unsendable(address, Drop.UNREACHABLE, self._dropped)
+        return self._sending(hep_id, local, address, Health(f"{label} ({hep_id.transport} {address})"))
 
-    def _sending(self, hep_id: HepId, local: LocalSocket, frames: MiFrames, health: Health) -> HepDestination:
+    def _sending(self, hep_id: HepId, local: LocalSocket, address: str, health: Health) -> SipDestination:
         collector = Collector(hep_id.host, hep_id.port, local, health, self.sent, self._dropped)
         limit = self.hep_async_max_postponed_chunks
         backlog = Backlog(limit if limit > 0 else MOST_WAITING, self._dropped)
-        kind = UdpSender if hep_id.transport == "udp" else TcpSender
+        udp = hep_id.transport == "udp"
+        kind = UdpSender if udp else TcpSender
         sender = kind(collector, backlog, max(self.hep_send_timeout / 1000, LEAST_GIVE_UP_SECONDS))
         self._senders.append(sender)
-        return HepDestination(frames, sender, self._dropped)
+        form = MessageForm(
+            hep_id.version, self._capture_id, bool(self.homer5_on), self.homer5_delim, bool(self.compressed_payload)
+        )
+        largest = MAX_DATAGRAM if udp else MAX_FRAME
+        if hep_id.version < 3:
+            return SipDestination(address, form, sender, self._dropped, largest)
+        return HepDestination(address, self._frames, form, sender, self._dropped, largest)
 
     def _dropped(self, reason: Drop, count: int) -> None:
         getattr(self, f"dropped_{reason}").add(count)

@@ -1,4 +1,4 @@
-"""A trace destination that sends HEP packets to one collector."""
+"""Trace destinations that send HEP packets to one collector."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from ...hep.codec import encode
 from ...hep.errors import HepError
+from ...hep.message_packet import MessageForm, message_packet
 from ...hep.mi_frame import MiFrames
-from ...trace import Address, Fields, TraceEvent, Whole
+from ...trace import Address, Fields, MessageEvent, TraceEvent, Whole
 from .backlog import Drop
 from .senders import Sender
 
@@ -17,15 +19,49 @@ log = logging.getLogger("miscript.proto_hep")
 Dropped = Callable[[Drop, int], None]
 
 
-class HepDestination:
-    """Turns traced halves of MI exchanges into frames and sends them."""
+class SipDestination:
+    """Turns traced SIP messages into packets of versions 1 and 2, which have room for nothing else.
 
-    def __init__(self, frames: MiFrames, sender: Sender, dropped: Dropped) -> None:
+    `address` is for people; `largest` is the size of the largest frame that the transport takes.
+    """
+
+    def __init__(self, address: str, form: MessageForm, sender: Sender, dropped: Dropped, largest: int) -> None:
+        self.address: Final = address
         self.sender: Final = sender
-        self._frame = frames.frame
-        self._pairs = frames.pairs
+        self._form = form
+        self._largest = largest
         self._send = sender.send
         self._dropped = dropped
+
+    def send(self, event: TraceEvent) -> None:
+        self._dropped(Drop.OLD_VERSION, 1)
+
+    def send_message(self, event: MessageEvent) -> None:
+        if self._form.version < 3 and event.kind != "sip":
+            self._dropped(Drop.OLD_VERSION, 1)
+            return
+        try:
+            frame = encode(message_packet(event, self._form))
+            if len(frame) > self._largest:
+                raise HepError(f"a packet of {len(frame)} bytes, expected at most {self._largest}")
+            self._send(frame)
+        except HepError as error:
+            self._dropped(Drop.TOO_LARGE, 1)
+            log.debug("a packet that no frame can hold: %s", error)
+        except Exception:  # tracing must not break what is traced
+            self._dropped(Drop.UNREACHABLE, 1)
+            log.exception("a packet could not be sent")
+
+
+class HepDestination(SipDestination):
+    """Turns halves of MI exchanges too into packets, of version 3."""
+
+    def __init__(
+        self, address: str, frames: MiFrames, form: MessageForm, sender: Sender, dropped: Dropped, largest: int
+    ) -> None:
+        super().__init__(address, form, sender, dropped, largest)
+        self._frame = frames.frame
+        self._pairs = frames.pairs
 
     def send(self, event: TraceEvent) -> None:
         try:
@@ -56,11 +92,15 @@ class HepDestination:
 
 
 class Unsendable:
-    """A destination that is known, but gets no MI packet: they are counted for `reason`."""
+    """A destination that is known, but gets nothing: packets are counted for `reason`."""
 
-    def __init__(self, reason: Drop, dropped: Dropped) -> None:
+    def __init__(self, address: str, reason: Drop, dropped: Dropped) -> None:
+        self.address: Final = address
         self._reason = reason
         self._dropped = dropped
 
     def send(self, event: TraceEvent) -> None:
+        self._dropped(self._reason, 1)
+
+    def send_message(self, event: MessageEvent) -> None:
         self._dropped(self._reason, 1)

@@ -159,6 +159,9 @@ class TmService:
     def owner(self, message: Message, *, sent: bool) -> SipTransaction | None:
         return self._module.engine.owner(message, sent=sent)
 
+    def cancelled(self, cancel: Message) -> SipTransaction | None:
+        return self._module.engine.find_cancelled(cancel)
+
     def create(self, run: Run) -> SipTransaction | None:
         found = context(run).transaction
         if found is not None or run.message is None or run.message.method in (None, "ACK"):

@@ -44,7 +44,7 @@ MAX_TRANSACTIONS: Final = 500_000
 
 
 _METHOD_OF: Final = {"ACK": "INVITE", "CANCEL": "INVITE"}
-"""Requests that belong to the transaction of another one."""
+"""Requests that are sent for the transaction of another one."""
 
 
 @dataclass(slots=True)
@@ -158,9 +158,10 @@ class Engine:
             branch = None if client is None else self.branches.get((client[0], _METHOD_OF.get(client[1], client[1])))
             return None if branch is None else branch.transaction
         if message.is_request:
-            return self.find_cancelled(message) if message.method == "CANCEL" else self.find(message)
+            found = self.find(message)
+            return self.find_cancelled(message) if found is None and message.method == "CANCEL" else found
         key = answered_key(message)
-        return None if key is None else self._by_key.get((*key[:-1], _METHOD_OF.get(key[-1], key[-1])))
+        return None if key is None else self._by_key.get(key)
 
     def find_number(self, number: int, hash_: int) -> ProxyTransaction | None:
         """The transaction with the two numbers of its id."""
