@@ -11,7 +11,7 @@ answers of OpenSIPS 4.1.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +21,7 @@ from ...mi.command import NO_RESULT
 from ...mi.parameters import Raw, integer_or_none, text_or_none
 from ...script.runtime import Run
 from ...services import Services
+from ...sip.sockets import Target
 from .blacklist_rules import (
     Address,
     Destination,
@@ -152,11 +153,27 @@ class CoreBlacklists(CorePart):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self.blacklists: dict[str, Blacklist] = {}
+        services.provide("blacklists", self)
 
     def init(self) -> None:
         """Read the lists of the script.  Raises ConfigurationError."""
         super().init()
         self.blacklists = {name: declared_list(name, options) for name, options in self.services.blacklists}
+
+    def replace(self, name: str, owner: str, targets: Sequence[Target]) -> None:
+        """Let a list of a module hold just these places (see `miscript.blacklist_service`).
+
+        Raises ConfigurationError when the list belongs to somebody else.
+        """
+        known = self.blacklists.get(name)
+        if known is not None and known.owner != owner:
+            raise ConfigurationError(f"the blacklist '{name}' of {owner} is there already, of {known.owner}")
+        found = Blacklist(name, (), owner=owner)
+        for target in targets[:MAX_RULES]:
+            rule = Rule(parse_network(target.address), target.transport, target.port)
+            if rule not in found:
+                found.declare(rule)
+        self.blacklists[name] = found
 
     def _blacklist_time(self) -> float:
         return self.services.clock.monotonic()

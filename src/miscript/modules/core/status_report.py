@@ -131,7 +131,8 @@ def _called(identifiers: Mapping[str, Identifier], name: str) -> Identifier | No
 
 
 def _status(found: Identifier) -> dict[str, object]:
-    return {"Readiness": found.ready, "Status": found.status, "Details": found.details}
+    shown: dict[str, object] = {"Readiness": found.ready, "Status": found.status}
+    return shown | {"Details": found.details} if found.details else shown
 
 
 def _statuses(identifiers: Mapping[str, Identifier]) -> list[dict[str, object]]:

@@ -1,0 +1,265 @@
+"""Routing rules by group and prefix, a million of them in little memory.
+
+What a rule says stands in columns: arrays of numbers, and texts as bytes in one piece.  There is no object per rule,
+which keeps a rule at about 150 bytes and gives the garbage collector nothing to look at.  Each group has an index from
+prefix to rules, spread over many small dicts, so that none of them ever grows or is let go of in one long step.
+
+`RuleTable.matches` gives the rules for a number, the best first: the longest prefix, and within it the highest
+priority, then the order of the table.
+
+Source: OpenSIPS manual, module drouting, "Routing Rules" and "Routing Rule Processing".
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from ...values import decode, encode
+
+MAX_GROUPS: Final = 1000
+"""Groups of one rule."""
+
+SHARDS: Final = 256
+SPLIT_AT: Final = 4096
+"""Prefixes of a group before they are spread over `SHARDS` dicts."""
+
+MAX_KNOWN_TEXTS: Final = 4096
+"""Texts that are recognised when they come again, so that they are kept once."""
+
+FREED_AT_ONCE: Final = 2000
+"""Entries whose memory is given back in one step: a fraction of a millisecond."""
+
+_GROUP = re.compile(r"\s*([0-9]{1,10})\s*", re.ASCII)
+
+LONG: Final = 32
+"""Rules of one prefix from which on their places are an array: a new one then moves bytes, and copies nothing."""
+
+Entry: TypeAlias = "int | tuple[int, ...] | array[int]"
+"""The place of one rule, or of several with the same prefix, the best first."""
+
+
+class BadRule(ValueError):
+    """A row that makes no rule; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule and the prefix by which it was found; the texts are those of the table, "" for none."""
+
+    id: int
+    prefix: str
+    priority: int
+    gwlist: str
+    sorting: str
+    route: str
+    attributes: str
+    time_recurrence: str
+
+
+def parse_groups(text: str) -> tuple[int, ...]:
+    """The column `groupid`: numbers with commas between them.  Raises `BadRule`."""
+    groups = []
+    for part in text.split(","):
+        found = _GROUP.fullmatch(part)
+        if found is None:
+            raise BadRule(f"groupid is '{text}', expected numbers with commas between them")
+        groups.append(int(found[1]))
+    if len(groups) > MAX_GROUPS:
+        raise BadRule(f"more than {MAX_GROUPS} groups in one rule")
+    return tuple(dict.fromkeys(groups))
+
+
+class Texts:
+    """A column of texts; what is equal and near is kept once.  Number 0 is the empty text."""
+
+    __slots__ = ("_data", "_ends", "_known")
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._ends = array("Q", [0, 0])
+        self._known: dict[str, int] = {"": 0}
+
+    def add(self, text: str) -> int:
+        """Keep a text; gives its number."""
+        number = self._known.get(text)
+        if number is None:
+            number = len(self._ends) - 1
+            self._data += encode(text)
+            self._ends.append(len(self._data))
+            if len(self._known) >= MAX_KNOWN_TEXTS:
+                self._known = {"": 0}
+            self._known[text] = number
+        return number
+
+    def __getitem__(self, number: int) -> str:
+        if not number:
+            return ""
+        return decode(bytes(self._data[self._ends[number] : self._ends[number + 1]]))
+
+    def close(self) -> None:
+        """No more will be added: forget what is only needed for that."""
+        self._known = {"": 0}
+
+
+class PrefixIndex:
+    """The prefixes of one group."""
+
+    __slots__ = ("_shards", "longest", "size")
+
+    def __init__(self) -> None:
+        self._shards: list[dict[str, Entry]] = [{}]
+        self.size = 0
+        self.longest = 0
+
+    def find(self, prefix: str) -> Entry | None:
+        shards = self._shards
+        return shards[hash(prefix) % len(shards)].get(prefix)
+
+    def put(self, prefix: str, entry: Entry) -> None:
+        shards = self._shards
+        shard = shards[hash(prefix) % len(shards)]
+        if prefix not in shard:
+            self.size += 1
+            self.longest = max(self.longest, len(prefix))
+        shard[prefix] = entry
+        if self.size > SPLIT_AT and len(shards) == 1:
+            self._split()
+
+    def _split(self) -> None:
+        whole = self._shards[0]
+        self._shards = [{} for _ in range(SHARDS)]
+        for prefix, entry in whole.items():
+            self._shards[hash(prefix) % SHARDS][prefix] = entry
+
+    def of(self, number: str) -> Iterator[tuple[str, Entry]]:
+        """The prefixes of a number that have rules, the longest first; the empty one is last."""
+        shards = self._shards
+        count = len(shards)
+        for length in range(min(len(number), self.longest), -1, -1):
+            prefix = number[:length]
+            entry = shards[hash(prefix) % count].get(prefix)
+            if entry is not None:
+                yield prefix, entry
+
+    def dismantle(self) -> Iterator[None]:
+        """Let go of everything, with a pause after each small step; the index is empty afterwards."""
+        while self._shards:
+            shard = self._shards.pop()
+            while shard:
+                for _ in range(min(FREED_AT_ONCE, len(shard))):
+                    shard.popitem()
+                yield
+        self._shards = [{}]
+
+
+class RuleTable:
+    """All rules of a partition.  `prefix_characters` are those that prefixes may have beside digits."""
+
+    def __init__(self, prefix_characters: str = "") -> None:
+        self._groups: dict[int, PrefixIndex] = {}
+        self._bad_prefix = re.compile(f"[^0-9{re.escape(prefix_characters)}]" if prefix_characters else "[^0-9]")
+        self._ids = array("q")
+        self._priorities = array("i")
+        self._lists = array("I")
+        self._sorting = array("I")
+        self._routes = array("I")
+        self._attributes = array("I")
+        self._times = array("I")
+        self._texts = Texts()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @property
+    def groups(self) -> list[int]:
+        return list(self._groups)
+
+    def add(
+        self,
+        id: int,
+        groups: tuple[int, ...],
+        prefix: str,
+        priority: int,
+        gwlist: str,
+        sorting: str,
+        *,
+        route: str = "",
+        attributes: str = "",
+        time_recurrence: str = "",
+    ) -> None:
+        """A new rule, behind those of the same prefix and priority.
+
+        Raises `BadRule` for a prefix with other characters; the rest of it is right.
+        """
+        bad = self._bad_prefix.search(prefix)
+        if bad is not None:
+            raise BadRule(f"the prefix '{prefix}' has '{bad[0]}' in it, expected digits and extra_prefix_chars")
+        place, add_text = len(self._ids), self._texts.add
+        self._ids.append(id)
+        self._priorities.append(priority)
+        self._lists.append(add_text(gwlist))
+        self._sorting.append(add_text(sorting))
+        self._routes.append(add_text(route))
+        self._attributes.append(add_text(attributes))
+        self._times.append(add_text(time_recurrence))
+        for group in groups:
+            index = self._groups.get(group)
+            if index is None:
+                index = self._groups[group] = PrefixIndex()
+            known = index.find(prefix)
+            index.put(prefix, place if known is None else self._inserted(known, place))
+
+    def _inserted(self, known: Entry, place: int) -> Entry:
+        """The places with a new one among them: the highest priority first, equal ones as they came."""
+        priorities = self._priorities
+        places = (known,) if isinstance(known, int) else known
+        at = bisect_right(places, -priorities[place], key=lambda other: -priorities[other])
+        if isinstance(places, tuple) and len(places) < LONG:
+            return (*places[:at], place, *places[at:])
+        grown = array("I", places) if isinstance(places, tuple) else places
+        grown.insert(at, place)
+        return grown
+
+    def close(self) -> None:
+        """No more rules will be added."""
+        self._texts.close()
+
+    def matches(self, group: int, number: str, *, whole: bool = False) -> Iterator[Rule]:
+        """The rules of a group for a number, the best first; `whole`: the prefix must be all of the number."""
+        index = self._groups.get(group)
+        if index is None:
+            return
+        for prefix, entry in index.of(number):
+            if whole and len(prefix) < len(number):
+                return
+            for place in (entry,) if isinstance(entry, int) else entry:
+                yield self._rule(place, prefix)
+
+    def _rule(self, place: int, prefix: str) -> Rule:
+        texts = self._texts
+        return Rule(
+            self._ids[place],
+            prefix,
+            self._priorities[place],
+            texts[self._lists[place]],
+            texts[self._sorting[place]],
+            texts[self._routes[place]],
+            texts[self._attributes[place]],
+            texts[self._times[place]],
+        )
+
+    def dismantle(self) -> Iterator[None]:
+        """Let go of everything, with a pause after each small step.  The table is empty afterwards."""
+        while self._groups:
+            _, index = self._groups.popitem()
+            yield from index.dismantle()
+        for column in (self._ids, self._priorities, self._lists, self._sorting, self._routes, self._attributes):
+            del column[:]
+            yield
+        del self._times[:]
+        self._texts = Texts()
