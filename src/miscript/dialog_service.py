@@ -1,4 +1,4 @@
-"""What the module `dialog` offers to others, and what it would like `tm` to offer.
+"""What the module `dialog` offers to others.
 
 ```python
 dialogs = dialog_service(self.services)          # None when the script does not load dialog
@@ -11,10 +11,9 @@ A `Dialog` has a `data` dict for whoever wants to keep something beside it (by m
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from .sip.dialogs import Dialog, DialogState, Direction, MatchMode
-from .transaction_service import SipTransaction
 
 if TYPE_CHECKING:
     from .script.runtime import Run
@@ -51,14 +50,6 @@ class DialogService(Protocol):
 
     def terminate(self, dialog: Dialog, reason: str, extra_headers: str = "") -> bool:
         """End a dialog: BYEs both ways, a CANCEL before its answer.  False when it cannot be ended from here."""
-
-
-@runtime_checkable
-class Cancelling(Protocol):
-    """What `tm` offers where a call that rings can be ended from here."""
-
-    def cancel(self, transaction: SipTransaction) -> None:
-        """Cancel the branches of an INVITE that wait for their final replies."""
 
 
 def dialog_service(services: Services) -> DialogService | None:

@@ -37,7 +37,7 @@ class Moment(Enum):
     REPLY_IN = "a reply came from a branch, before the reply routes"
     REPLY_OUT = "a reply is about to go to who sent the request: `message` may still be edited when it was relayed"
     FAILURE = "all branches failed, before the failure route"
-    CANCELLED = "the request was cancelled by who sent it"
+    CANCELLED = "the request was cancelled by who sent it, which may come behind its answer"
     ACK = "the ACK of a negative reply came"
     ENDED = "the transaction is forgotten"
 
@@ -179,12 +179,15 @@ class TransactionService(Protocol):
         avps: dict[str, list[Value]] | None = None,
         within: Run | None = None,
         provisional: Callable[[Message], None] | None = None,
+        seconds: int | None = None,
+        answer: Awaitable[bytes] | None = None,
     ) -> Awaitable[Reply]:
         """Send a request of our own and wait for its final reply.
 
         `from_` and `to` are whole values; a From without a tag gets one.  In a dialog `call_id` and `cseq` are its
         own and `headers` has its Route fields.  `next_hop` is where it is sent to in place of `uri`.  `avps` are
-        those of its `local_route`, which is a part of the run `within`, where one is given.  Raises
+        those of its `local_route`, which is a part of the run `within`, where one is given.  `seconds` is how long a
+        reply is waited for in place of `fr_timeout`; `answer` gives the SDP of the ACK for an INVITE.  Raises
         `SipSyntaxError` for values that cannot be sent; a destination that cannot be reached gives a 476 or 477.
         """
 

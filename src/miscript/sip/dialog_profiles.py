@@ -43,11 +43,12 @@ class Profile:
             del self.counts[key], self._members[key]
         return True
 
-    def remove_all(self, dialog: Dialog) -> None:
-        """Undo all memberships of a dialog."""
-        for name, value in list(dialog.profiles):
-            if name == self.name:
-                self.remove(dialog, value)
+    def remove_all(self, dialog: Dialog) -> bool:
+        """Undo all memberships of a dialog; False when there is none."""
+        own = [value for name, value in dialog.profiles if name == self.name]
+        for value in own:
+            self.remove(dialog, value)
+        return bool(own)
 
     def has(self, dialog: Dialog, value: str | None = None) -> bool:
         """Whether a dialog is in it, with any value when `value` is None."""

@@ -128,7 +128,8 @@ class Leg:
 
     `routes` is the Route set that a request from us to it has.  `cseq` is the highest CSeq of the other end's
     requests to it; `shift` is how many requests of ours came in between, so that theirs are passed on with a higher
-    number.  `shifts` keeps the shift of INVITEs until their ACK.
+    number.  `shifts` keeps the shift of INVITEs until their ACK.  `early_contact` and `early_routes` are those of a
+    provisional reply, for requests before the 2xx.
     """
 
     tag: str
@@ -139,6 +140,8 @@ class Leg:
     shift: int = 0
     sdp: bytes = b""
     shifts: dict[int, int] = field(default_factory=dict)
+    early_contact: str = ""
+    early_routes: tuple[str, ...] = ()
 
     def next_cseq(self) -> int:
         """The number of a request of ours to this end."""

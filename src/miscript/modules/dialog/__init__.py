@@ -1,11 +1,11 @@
 """Module `dialog`: knowing the calls that pass, and having a say in them.
 
 `Calls` (calls) is the table of dialogs with states, times and statistics; `Tracking` (tracking) tells it what `tm` and
-`rr` see; `DialogRequests` (requests) sends BYEs and other requests in dialogs; `shown` is how dialogs look from
+`rr` see; `DialogRequests` (requests) sends BYEs and other requests in dialogs, `Pings` (pings) and `Pracks`
+(prack) those that nobody has asked for; `shown` is how dialogs look from
 outside; the rest is what scripts and MI call.  State itself is pure and lives in `miscript.sip.dialogs`.
 
-Not here yet: databases, caches and clusters, so nothing is kept from one run to the next; PRACKs of our own;
-`challenge` modes of `dlg_send_sequential`.
+Not here yet: databases, caches and clusters, so nothing is kept from one run to the next.
 
 Source: OpenSIPS manual, module dialog; RFC 3261 section 12.
 """
@@ -26,6 +26,8 @@ from .commands import DialogCommands
 from .functions import DialogFunctions
 from .lookups import DialogLookups
 from .parameters import StoreParameters
+from .pings import Pings
+from .prack import Pracks
 from .requests import DialogRequests
 from .tracking import Tracking
 from .variables import DialogVariables
@@ -46,6 +48,11 @@ class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogComman
     options_ping_interval = parameter(30, "Seconds between two OPTIONS that ask an end whether it is alive.")
     reinvite_ping_interval = parameter(300, "Seconds between two re-INVITEs that ask an end whether it is alive.")
     delete_delay = parameter(0, "Seconds that a dialog which has ended is kept, for late requests.")
+    race_condition_timeout = parameter(
+        5, "Seconds until a call ends that was answered and given up at once (`end-on-race-condition`)."
+    )
+    auto_prack_hangup_on_failure = parameter(0, "1: a PRACK of ours that fails ends the call with a 502.")
+    auto_prack_fr_timeout = parameter(3, "Seconds that a PRACK of ours waits for its answer.")
     dlg_extra_hdrs = parameter("", "Header fields, each with its line end, for the requests that are sent here.")
     dlg_match_mode = parameter(1, "How requests find their dialog: 0 by Route, 1 by Route or tags, 2 by tags.")
     profiles_with_value = parameter("", "Names of profiles with values, `;` between them.")
@@ -77,6 +84,10 @@ class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogComman
         )
         self.requests = DialogRequests(services, self.calls)
         self.tracking = Tracking(services, self.calls)
+        self.pings = Pings(services, self.calls, self.requests)
+        self.pracks = Pracks(services, self.calls, self.requests)
+        self.tracking.prack = self.pracks.provisional
+        self.tracking.set_interval = self.pings.set_interval
         services.provide("dialog", OfferedDialogs(self))
 
     def init(self) -> None:
@@ -97,6 +108,9 @@ class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogComman
         self.requests.extra_headers = f"{extra}\r\n" if extra else ""
         self.tracking.mode = MatchMode(self.dlg_match_mode)
         self.tracking.parameter = self.rr_param
+        self.calls.race_seconds = self.race_condition_timeout
+        self.pracks.seconds = self.auto_prack_fr_timeout
+        self.pracks.hangs_up = bool(self.auto_prack_hangup_on_failure)
         self.tracking.init()
 
     def _check_parameters(self) -> None:
@@ -107,7 +121,13 @@ class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogComman
         for name in ("dialog_replication_cluster", "profile_replication_cluster", "cachedb_url"):
             if value := getattr(self, name):
                 raise _wrong(name, value, "which is not available yet")
-        for name in ("default_timeout", "options_ping_interval", "reinvite_ping_interval"):
+        for name in (
+            "default_timeout",
+            "options_ping_interval",
+            "reinvite_ping_interval",
+            "race_condition_timeout",
+            "auto_prack_fr_timeout",
+        ):
             if (value := getattr(self, name)) < 1:
                 raise _wrong(name, value, "expected at least 1")
         if self.delete_delay < 0:

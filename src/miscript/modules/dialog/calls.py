@@ -32,6 +32,12 @@ STATE_CHANGED: Final = "E_DLG_STATE_CHANGED"
 TIMEOUT: Final = "Lifetime Timeout"
 """`$DLG_end_reason` of a dialog whose time was over."""
 
+RACE: Final = "SIP Race Condition"
+"""`$DLG_end_reason` of a dialog that its ends understand differently (RFC 5407)."""
+
+CANCELLED: Final = "Cancelled"
+"""`$DLG_end_reason` of a dialog whose caller has given up."""
+
 LATE_SECONDS: Final = 5
 """Seconds in which a dialog that has ended still takes late requests, as long as a transaction lives."""
 
@@ -44,9 +50,14 @@ class Held:
     deadline: Deadline | None = None
     routes: dict[str, str] = field(default_factory=dict)
     bye_on_timeout: bool = False
-    pings: dict[str, frozenset[bool]] = field(default_factory=dict)
+    pings: dict[tuple[str, bool], Deadline | None] = field(default_factory=dict)
+    """Method of a ping, and whether it goes to the caller → when the next one is due."""
     intervals: dict[str, int] = field(default_factory=dict)
-    ping_deadlines: list[Deadline] = field(default_factory=list)
+    pracks: bool = False
+    ends_races: bool = False
+    was_cancelled: bool = False
+    early_bye: bool = False
+    raced: bool = False
     transaction: SipTransaction | None = None
     is_ending: bool = False
     delete_delay: int = 0
@@ -78,6 +89,7 @@ class Calls:
         self.deadlines = Deadlines(services.clock)
         self.delete_delay = 0
         self.default_lifetime = 43200
+        self.race_seconds = 5
         self.terminate: Callable[[Dialog, str], object] = lambda dialog, reason: None
         self.confirmed: Callable[[Dialog], None] = lambda dialog: None
         self.prepare: Callable[[Dialog, Run], None] = lambda dialog, run: None
@@ -115,7 +127,9 @@ class Calls:
         self._count(dialog.state, 1)
         match dialog.state:
             case DialogState.CONFIRMED_NO_ACK:
+                dialog.end_reason = None
                 self._begin(dialog)
+                self.end_race(dialog)
             case DialogState.DELETED:
                 self._end(dialog)
             case _:
@@ -144,8 +158,9 @@ class Calls:
         self.profiles.leave(dialog)
         if not dialog.started:
             self.counters.failed.add()
-        for deadline in held.ping_deadlines:
-            deadline.cancel()
+        for deadline in held.pings.values():
+            if deadline is not None:
+                deadline.cancel()
         self._at(dialog, max(held.delete_delay, LATE_SECONDS), lambda: self.forget(dialog))
 
     def forget(self, dialog: Dialog) -> None:
@@ -153,7 +168,7 @@ class Calls:
         held = self._held.pop(dialog, None)
         if held is None:
             return
-        for deadline in (held.deadline, *held.ping_deadlines):
+        for deadline in (held.deadline, *held.pings.values()):
             if deadline is not None:
                 deadline.cancel()
         self._count(dialog.state, -1)
@@ -174,6 +189,22 @@ class Calls:
         dialog.live_for(seconds, self.now)
         if dialog.is_confirmed:
             self.time(dialog)
+
+    def cancelled(self, dialog: Dialog) -> None:
+        """The caller has given up, which may cross a 2xx."""
+        held = self.held(dialog)
+        held.was_cancelled = True
+        if dialog.is_confirmed:
+            self.end_race(dialog)
+        elif dialog.end_reason is None:
+            dialog.end_reason = CANCELLED
+
+    def end_race(self, dialog: Dialog) -> None:
+        """End a confirmed dialog soon when one of its ends has given it up before, and the script wants that."""
+        held = self.held(dialog)
+        if held.ends_races and (held.was_cancelled or held.early_bye) and not held.raced:
+            held.raced = True
+            self.live_for(dialog, self.race_seconds)
 
     def time(self, dialog: Dialog) -> None:
         """Ask for the deadline of a dialog that has its 2xx."""
@@ -202,8 +233,9 @@ class Calls:
 
     def _time_is_over(self, dialog: Dialog) -> None:
         self.counters.expired.add()
-        if self.held(dialog).bye_on_timeout:
-            self.terminate(dialog, TIMEOUT)
+        held = self.held(dialog)
+        if held.bye_on_timeout or held.raced:
+            self.terminate(dialog, RACE if held.raced else TIMEOUT)
         else:
             self.move(dialog, DialogEvent.END, hung_up=False)
 

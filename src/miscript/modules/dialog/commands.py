@@ -102,18 +102,21 @@ class DialogCommands(Base):
     ) -> dict[str, object]:
         """sends a request in a dialog to its `caller` or `callee` (mode) and waits for the final reply
 
-        `body` is none, inbound or outbound (what the other end has told of its media), or custom:TYPE:TEXT.
+        The modes challenge, challenge-caller and challenge-callee send an INVITE or UPDATE to one end and what its
+        2xx tells of its media to the other one; the reply is the last one.  `body` is none, inbound or outbound (what
+        the other end has told of its media), or custom:TYPE:TEXT.
         """
+        challenges, to_caller = _mode(mode)
+        if challenges and method.upper() not in ("INVITE", "UPDATE"):
+            raise MIError(406, "Not Acceptable")
         dialog = self.calls.table.named(callid)
         if dialog is None or not dialog.is_confirmed:
             raise MIError(404, "Dialog Not Found")
-        if mode not in ("caller", "callee"):
-            raise MIError(400, "Invalid mode")
         try:
-            request = Sequential.of(dialog, method, mode == "caller", body, headers)
+            request = Sequential.of(dialog, method, to_caller, body, headers)
         except ValueError as error:
-            raise MIError(400, "Invalid parameters", str(error)) from error
-        reply = await self.requests.send(dialog, request)
+            raise MIError(400, "Invalid body mode", str(error)) from error
+        reply = await (self.requests.challenge if challenges else self.requests.send)(dialog, request)
         return {"Code": reply.status, "Reason": reply.reason}
 
     # -- values -----------------------------------------------------------------------------------------------------
@@ -178,7 +181,9 @@ class DialogCommands(Base):
     )
     def mi_set_profile(self, dlg_id: str, profile: str, value: str | None = None, clear_values: int = 0) -> str:
         """puts a dialog, found by its id or Call-ID, into a profile; with clear_values in place of all its values"""
-        dialog, found = self._member(dlg_id, profile, value)
+        dialog, found = self._member(dlg_id, profile)
+        if found.has_value and value is None:
+            raise MIError(400, "Profile needs a value")
         if clear_values:
             found.remove_all(dialog)
         if len(dialog.profiles) >= MAX_ITEMS:
@@ -188,20 +193,18 @@ class DialogCommands(Base):
 
     @mi_command("unset_profile", "dlg_id profile", "dlg_id profile value", aliases=["dlg_unset_profile"])
     def mi_unset_profile(self, dlg_id: str, profile: str, value: str | None = None) -> str:
-        """takes a dialog, found by its id or Call-ID, out of a profile"""
-        dialog, found = self._member(dlg_id, profile, value)
-        if not found.remove(dialog, value or ""):
+        """takes a dialog, found by its id or Call-ID, out of a profile, with all values when none is given"""
+        dialog, found = self._member(dlg_id, profile)
+        every = found.has_value and value is None
+        if not (found.remove_all(dialog) if every else found.remove(dialog, value or "")):
             raise MIError(404, "Dialog not in profile")
         return OK
 
-    def _member(self, dlg_id: str, profile: str, value: str | None) -> tuple[Dialog, Profile]:
+    def _member(self, dlg_id: str, profile: str) -> tuple[Dialog, Profile]:
         dialog = self.calls.table.named(dlg_id)
         if dialog is None or dialog.state is DialogState.DELETED:
             raise MIError(404, "Requested Dialog not found")
-        found = self._profile(profile)
-        if found.has_value and value is None:
-            raise MIError(400, "Profile needs a value")
-        return dialog, found
+        return dialog, self._profile(profile)
 
     # -- databases and clusters ---------------------------------------------------------------------------------------
 
@@ -219,3 +222,13 @@ class DialogCommands(Base):
     def mi_cluster_sync(self, sharing_tag: str | None = None) -> str:
         """asks another host of the cluster for its dialogs; there is no cluster"""
         raise MIError(400, "Dialog replication disabled")
+
+
+def _mode(text: str) -> tuple[bool, bool]:
+    """Whether a mode of `send_sequential` challenges, and whether its first request goes to the caller."""
+    mode = text.lower()
+    challenges = mode.startswith("challenge")
+    end = (mode[len("challenge-") :] or "caller") if challenges else mode
+    if end not in ("caller", "callee"):
+        raise MIError(400, "Invalid mode")
+    return challenges, end == "caller"

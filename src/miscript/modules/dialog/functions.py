@@ -16,8 +16,11 @@ from ...sip.message import Message
 from ...sip.name_addr import NameAddr
 from ...sip.syntax import SipSyntaxError
 from ...values import Value, encode
+from . import pings
 from .calls import Calls
 from .commands import MAX_ITEMS
+from .pings import Pings
+from .prack import rack
 from .requests import DialogRequests, Sequential
 from .tracking import NAME, Here, Tracking
 
@@ -34,19 +37,17 @@ BAD_ROUTES: Final = -3
 NOT_VALIDATED: Final = -4
 """Return codes of `validate_dialog`."""
 
+NOT_RELIABLE: Final = -2
+"""Return code of `dlg_send_sequential` for the PRACK of a reply that wants none."""
+
 IN_DIALOG: Final = "request failure reply branch local"
+MAX_INCREMENT: Final = 1 << 20
+"""By how much `dlg_inc_cseq` may change a number at a time."""
+
 CALL_ROUTES: Final = "request failure reply branch"
 
-PINGS: Final = {
-    "options-ping-caller": ("OPTIONS", True),
-    "options-ping-callee": ("OPTIONS", False),
-    "reinvite-ping-caller": ("INVITE", True),
-    "reinvite-ping-callee": ("INVITE", False),
-}
-"""Flags of `create_dialog` → the method of a ping, and whether it goes to the caller."""
-
-NO_EFFECT: Final = frozenset({"end-on-race-condition", "auto-prack"})
-"""Flags of `create_dialog` that are taken and mean nothing here."""
+FLAGS: Final = frozenset({"bye-on-timeout", "end-on-race-condition", "auto-prack", *pings.FLAGS})
+"""Flags of `create_dialog`."""
 
 
 class DialogFunctions(Base):
@@ -55,6 +56,7 @@ class DialogFunctions(Base):
     calls: Calls
     tracking: Tracking
     requests: DialogRequests
+    pings: Pings
     options_ping_interval: int
     reinvite_ping_interval: int
 
@@ -69,27 +71,28 @@ class DialogFunctions(Base):
         """Follow the call that this INVITE begins.
 
         `flags`, separated by commas: `bye-on-timeout` (BYEs go both ways when its time is over),
-        `options-ping-caller`, `options-ping-callee`, `reinvite-ping-caller`, `reinvite-ping-callee`.  True also when
-        the dialog is there already.
+        `options-ping-caller`, `options-ping-callee`, `reinvite-ping-caller`, `reinvite-ping-callee`,
+        `end-on-race-condition` (a call that was answered and given up at once ends after `race_condition_timeout`),
+        `auto-prack` (reliable provisional replies are acknowledged here).  True also when the dialog is there already.
         """
         words = [word.strip() for word in (flags or "").split(",") if word.strip()]
         for word in words:
-            if word != "bye-on-timeout" and word not in PINGS and word not in NO_EFFECT:
+            if word not in FLAGS:
                 log.error("create_dialog: there is no flag '%s'", word)
                 return -1
         dialog = self.tracking.begin(run)
         if dialog is None:
             return -1
         held = self.calls.held(dialog)
+        held.bye_on_timeout |= "bye-on-timeout" in words
+        held.ends_races |= "end-on-race-condition" in words
+        held.pracks |= "auto-prack" in words
         for word in words:
-            if word == "bye-on-timeout":
-                held.bye_on_timeout = True
-            elif word in PINGS:
-                method, to_caller = PINGS[word]
-                held.pings[method] = held.pings.get(method, frozenset()) | {to_caller}
-                held.intervals.setdefault(
-                    method, self.options_ping_interval if method == "OPTIONS" else self.reinvite_ping_interval
-                )
+            if word in pings.FLAGS:
+                method, to_caller = pings.FLAGS[word]
+                chosen = self.tracking.wanted_interval(run, method)
+                usual = self.options_ping_interval if method == "OPTIONS" else self.reinvite_ping_interval
+                self.pings.wanted(dialog, method, to_caller, chosen or usual)
         return 1
 
     @script_function(routes="request")
@@ -216,35 +219,56 @@ class DialogFunctions(Base):
         content_type: str | None = None,
         headers: str | None = None,
     ) -> int:
-        """Send a request to the `caller` or `callee` (leg) of the dialog, without waiting for its reply."""
+        """Send a request to the `caller` or `callee` (leg) of the dialog, without waiting for its reply.
+
+        A PRACK in the reply route of a reliable provisional reply gets its RAck from there and goes to where it came
+        from; -2 when the reply is not reliable.  All others need a dialog that has been answered.
+        """
         dialog = self._dialog(run)
-        if dialog is None or not dialog.is_confirmed or leg not in ("caller", "callee"):
-            log.warning("dlg_send_sequential: there is no answered dialog, or no leg '%s'", leg)
+        if dialog is None or leg not in ("caller", "callee"):
+            log.warning("dlg_send_sequential: there is no dialog, or no leg '%s'", leg)
             return -1
         if body and not content_type:
             log.error("dlg_send_sequential: a body needs a content type")
             return -1
         fields = f"{headers.rstrip()}\r\n" if headers and headers.strip() else ""
+        callee = None
+        if method.upper() == "PRACK":
+            acknowledged = rack(run.message)
+            if acknowledged is None:
+                return NOT_RELIABLE
+            fields += acknowledged
+            callee = self.tracking.callee_of(dialog, run.message)
+        elif not dialog.is_confirmed:
+            log.warning("dlg_send_sequential: the dialog has not been answered, or has ended")
+            return -1
         request = Sequential(method, leg == "caller", encode(body or ""), content_type or "" if body else "", fields)
-        self.services.tasks.spawn(self.requests.send(dialog, request), "a request in a dialog")
+        self.services.tasks.spawn(self.requests.send(dialog, request, callee=callee), "a request in a dialog")
         return 1
 
     @script_function(routes=IN_DIALOG)
-    def dlg_inc_cseq(self, run: Run, leg: str | None = None, increment: int = 1) -> int:
-        """Let later requests to an end (`caller`, `callee`; the one that this request goes to) have higher numbers.
+    def dlg_inc_cseq(self, run: Run, tag: str | None = None, inc: int = 1) -> int:
+        """Let later requests to the end with this tag have higher numbers, or lower ones for a negative `inc`.
 
-        -2: there is no dialog.
+        Without a tag it is the end that this request goes to.  -1: there is no such end, -2: there is no dialog.
         """
         here = self.tracking.here(run)
         if here is None:
             return -2
+        dialog = here.dialog
         receiver = here.receiver
-        if leg is not None:
-            receiver = {"caller": here.dialog.caller, "callee": here.dialog.callee}.get(leg)
-        if receiver is None or not 0 < increment < 1 << 20:
+        if tag is not None:
+            receiver = dialog.caller if tag == dialog.caller.tag else dialog.leg_of(tag)
+        if receiver is None or abs(inc) >= MAX_INCREMENT or receiver.cseq + receiver.shift + inc < 0:
             return -1
-        receiver.shift += increment
+        receiver.shift += inc
         return 1
+
+    @script_function(routes="request")
+    def set_dlg_sharing_tag(self, run: Run, tag_name: str) -> int:
+        """Let a cluster know by a tag who cares for the dialog; there is no cluster, so it is -1."""
+        log.error("set_dlg_sharing_tag: dialogs are not shared with others here")
+        return -1
 
     # -- flags ----------------------------------------------------------------------------------------------------
 

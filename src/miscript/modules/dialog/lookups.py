@@ -39,18 +39,16 @@ class DialogLookups(Base):
     def get_dialog_info(
         self, run: Run, attribute: str, destination: Writable, key: str, value: Variable, count: Writable
     ) -> int:
-        """Find a dialog whose value `key` is `value`, and write its value `attribute`; `count` is how many there are.
+        """Find the dialogs whose value `key` is `value`, and write the value `attribute` of each to an AVP.
 
-        -1 when there is none, or it has no such value.
+        `count` is how many there are.  -1 when there is none, or none has such a value.
         """
         found = self._with_value(key, value.get(run))
-        if not found:
+        told = [wanted for dialog in found if (wanted := dialog.values.get(attribute)) is not None]
+        if not told:
+            log.debug("get_dialog_info: no dialog has '%s' and the value '%s'", key, attribute)
             return -1
-        wanted = found[0].values.get(attribute)
-        if wanted is None:
-            log.error("get_dialog_info: the dialog has no value '%s'", attribute)
-            return -1
-        return 1 if destination.set(run, wanted) and count.set(run, len(found)) else -1
+        return 1 if all(destination.set(run, wanted) for wanted in told) and count.set(run, len(found)) else -1
 
     @script_function()
     def get_dialog_vals(self, run: Run, names: Writable, values: Writable, callid: str) -> int:
@@ -127,14 +125,16 @@ class DialogLookups(Base):
 
     @script_function(routes=CALL_ROUTES)
     def unset_dlg_profile(self, run: Run, profile: str, value: str | None = None) -> int:
-        """Take the dialog out of a profile, once; -1 when it is not in it with this value."""
+        """Take the dialog out of a profile, once with this value, with all values when none is given.
+
+        -1 when it is not in it.
+        """
         own = self._own(run, profile, "unset_dlg_profile")
         if own is None:
             return -1
         dialog, chosen = own
         if chosen.has_value and value is None:
-            log.warning("unset_dlg_profile: profile '%s' needs a value", profile)
-            return -1
+            return 1 if chosen.remove_all(dialog) else -1
         return 1 if chosen.remove(dialog, value or "") else -1
 
     @script_function(routes=CALL_ROUTES)

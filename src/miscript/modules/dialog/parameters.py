@@ -57,6 +57,3 @@ class StoreParameters:
     replicate_profiles_buffer = parameter(1400, CLUSTER)
     replicate_profiles_expire = parameter(10, CLUSTER)
     cluster_auto_sync = parameter(1, CLUSTER)
-    race_condition_timeout = parameter(5, "Has no effect here: a race of CANCEL and 200 is not waited for.")
-    auto_prack_hangup_on_failure = parameter(0, "Has no effect here: there is no automatic PRACK.")
-    auto_prack_fr_timeout = parameter(0, "Has no effect here: there is no automatic PRACK.")

@@ -1,18 +1,19 @@
-"""Requests of our own in dialogs: BYEs that end them, requests that scripts and MI ask for, pings.
+"""Requests of our own in dialogs: BYEs that end them, requests that scripts and MI ask for.
 
-Source: RFC 3261 sections 12.2.1.1 and 15; OpenSIPS manual, module dialog (`dlg_end_dlg`, `dlg_send_sequential`,
-`options_ping_interval`).
+Source: RFC 3261 sections 12.2.1.1 and 15, RFC 3725; OpenSIPS manual, module dialog (`dlg_end_dlg`,
+`dlg_send_sequential`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from ...dialog_service import Cancelling
 from ...services import Services
 from ...sip.dialogs import Dialog, DialogEvent, DialogState, Leg
+from ...sip.message import Message
 from ...sip.name_addr import NameAddr
 from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri
@@ -21,12 +22,6 @@ from ...values import encode
 from .calls import Calls
 
 log = logging.getLogger("miscript.dialog")
-
-GONE: Final = frozenset({408, 481})
-"""Replies to a ping that tell that the other end knows of no dialog."""
-
-PING_TIMEOUT: Final = "Ping Timeout"
-"""`$DLG_end_reason` of a dialog whose end did not answer a ping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +62,34 @@ class DialogRequests:
         self.calls = calls
         self.extra_headers = ""
         calls.terminate = self.terminate
-        calls.confirmed = self._ping
 
     # -- sending ----------------------------------------------------------------------------------------------------
 
-    async def send(self, dialog: Dialog, request: Sequential, *, contact: bool = True) -> Reply:
-        """Send a request to one end and wait for its final reply; 500 when it cannot be made."""
+    async def send(
+        self,
+        dialog: Dialog,
+        request: Sequential,
+        *,
+        contact: bool = True,
+        callee: Leg | None = None,
+        seconds: int | None = None,
+        answer: Awaitable[bytes] | None = None,
+    ) -> Reply:
+        """Send a request to one end and wait for its final reply; 500 when it cannot be made.
+
+        `callee` is the callee's end where it is not the one that has answered, `seconds` how long to wait in place of
+        the time of `tm`, `answer` the body of the ACK for an INVITE.
+        """
         tm = transaction_service(self.services)
-        receiver = dialog.caller if request.to_caller else dialog.callee
+        callee = callee or dialog.callee
+        receiver = dialog.caller if request.to_caller else callee
         if tm is None or receiver is None:
             return Reply(500, "Server Internal Error")
-        callee = dialog.callee
         caller_end = f"<{dialog.from_uri}>;tag={dialog.caller.tag}"
         callee_end = f"<{dialog.to_uri}>" + (f";tag={callee.tag}" if callee and callee.tag else "")
         sender = callee if request.to_caller else dialog.caller
-        headers = [f"Route: {route}\r\n" for route in receiver.routes]
+        routes = receiver.routes if receiver.contact else receiver.early_routes
+        headers = [f"Route: {route}\r\n" for route in routes]
         if contact and sender is not None and sender.contact:
             headers.append(f"Contact: <{sender.contact}>\r\n")
         if request.content_type:
@@ -90,19 +98,46 @@ class DialogRequests:
         try:
             return await tm.request(
                 request.method,
-                receiver.contact or (dialog.from_uri if request.to_caller else dialog.to_uri),
+                receiver.contact or receiver.early_contact or (dialog.from_uri if request.to_caller else dialog.to_uri),
                 from_=callee_end if request.to_caller else caller_end,
                 to=caller_end if request.to_caller else callee_end,
                 call_id=dialog.call_id,
                 cseq=receiver.next_cseq(),
                 headers="".join(headers),
                 body=request.body,
-                next_hop=_next_hop(receiver),
+                next_hop=_next_hop(routes),
                 socket=receiver.socket,
+                seconds=seconds,
+                answer=answer,
             )
         except SipSyntaxError as error:
             log.error("a %s in dialog %s cannot be sent: %s", request.method, dialog.did, error)
             return Reply(500, "Server Internal Error")
+
+    async def challenge(self, dialog: Dialog, request: Sequential) -> Reply:
+        """Send a request to one end and what its 2xx tells of its media to the other one (RFC 3725).
+
+        Gives the last final reply; 400 when the first 2xx has no body.  An INVITE without a body gets the other end's
+        answer with its ACK.
+        """
+        answer: asyncio.Future[bytes] | None = None
+        if request.method == "INVITE" and not request.body:
+            answer = asyncio.get_running_loop().create_future()
+        try:
+            first = await self.send(dialog, request, answer=answer)
+            if first.status >= 300 or first.message is None:
+                return first
+            if not first.message.body:
+                return Reply(400, "Bad Request")
+            content_type = first.message.header("Content-Type") or "application/sdp"
+            second = Sequential(request.method, not request.to_caller, first.message.body, content_type)
+            reply = await self.send(dialog, second)
+            if answer is not None and reply.status < 300 and isinstance(reply.message, Message):
+                answer.set_result(reply.message.body)
+            return reply
+        finally:
+            if answer is not None and not answer.done():
+                answer.set_result(b"")
 
     # -- ending -----------------------------------------------------------------------------------------------------
 
@@ -112,8 +147,8 @@ class DialogRequests:
         if dialog.state is DialogState.DELETED or held.is_ending:
             return True
         if not dialog.is_confirmed:
-            tm = self.services.find("tm")
-            if held.transaction is None or not isinstance(tm, Cancelling):
+            tm = transaction_service(self.services)
+            if held.transaction is None or tm is None:
                 return False
             dialog.end_reason = reason
             tm.cancel(held.transaction)
@@ -133,42 +168,12 @@ class DialogRequests:
         finally:
             self.calls.move(dialog, DialogEvent.END)
 
-    # -- pings ------------------------------------------------------------------------------------------------------
 
-    def _ping(self, dialog: Dialog) -> None:
-        """Begin to ask the ends of a dialog whether they are alive, as far as the script wants it."""
-        for method, ends in self.calls.held(dialog).pings.items():
-            for to_caller in ends:
-                self._ping_later(dialog, method, to_caller)
-
-    def _ping_later(self, dialog: Dialog, method: str, to_caller: bool) -> None:
-        held = self.calls.held(dialog)
-        held.ping_deadlines[:] = [deadline for deadline in held.ping_deadlines if deadline.callback is not None]
-        seconds = max(1, held.intervals.get(method, 0))
-        held.ping_deadlines.append(
-            self.calls.deadlines.after(seconds, lambda: self._ping_now(dialog, method, to_caller))
-        )
-
-    def _ping_now(self, dialog: Dialog, method: str, to_caller: bool) -> None:
-        if dialog.is_confirmed:
-            self.services.tasks.spawn(self._asked(dialog, method, to_caller), "the ping of a dialog")
-
-    async def _asked(self, dialog: Dialog, method: str, to_caller: bool) -> None:
-        body = "outbound" if method == "INVITE" else "none"
-        reply = await self.send(dialog, Sequential.of(dialog, method, to_caller, body, ""))
-        if not dialog.is_confirmed:
-            return
-        if reply.status in GONE:
-            self.terminate(dialog, PING_TIMEOUT)
-        else:
-            self._ping_later(dialog, method, to_caller)
-
-
-def _next_hop(leg: Leg) -> SipUri | None:
+def _next_hop(routes: Sequence[str]) -> SipUri | None:
     """The first router on the way to an end; None when there is none, or it cannot be read."""
-    if not leg.routes:
+    if not routes:
         return None
     try:
-        return NameAddr.parse(leg.routes[0]).sip_uri()
+        return NameAddr.parse(routes[0]).sip_uri()
     except SipSyntaxError:
         return None

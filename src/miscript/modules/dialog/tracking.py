@@ -9,6 +9,7 @@ Source: RFC 3261 sections 12.1, 12.2, 16.6 and 16.7; OpenSIPS manual, module dia
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,13 +23,16 @@ from ...sip.name_addr import NameAddr
 from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri
 from ...sip_service import sip_service
-from ...transaction_service import Happening, Moment, transaction_service
+from ...transaction_service import Happening, Moment, SipTransaction, transaction_service
 from .calls import Calls
 
 log = logging.getLogger("miscript.dialog")
 
 NAME: Final = "dialog"
 """Where runs and transactions keep their `Here`."""
+
+INTERVALS: Final = "seconds between the pings of a dialog"
+"""Where runs keep what a script wishes for before its dialog is there."""
 
 _REASONS: Final = {Direction.DOWNSTREAM: "Downstream BYE", Direction.UPSTREAM: "Upstream BYE"}
 _MAX_OWN_ROUTES: Final = 2
@@ -59,11 +63,17 @@ class Here:
 
 
 class Tracking:
-    """Tells the table of dialogs what happens.  `parameter` is the name of ours in Record-Route."""
+    """Tells the table of dialogs what happens.  `parameter` is the name of ours in Record-Route.
+
+    `prack` hears of provisional replies of dialogs that want PRACKs; `set_interval` of seconds between pings that a
+    script wished for before the dialog was there.
+    """
 
     def __init__(self, services: Services, calls: Calls) -> None:
         self.services = services
         self.calls = calls
+        self.prack: Callable[[Dialog, SipTransaction, Message, Leg], None] = lambda dialog, invite, reply, leg: None
+        self.set_interval: Callable[[Dialog, str, int], object] = lambda dialog, method, seconds: None
         self.mode = MatchMode.DID_FALLBACK
         self.parameter = "did"
         self.watchers: list[RequestWatcher] = []
@@ -76,6 +86,7 @@ class Tracking:
         if tm is not None:
             tm.watch(Moment.CREATED, self._created)
             tm.watch(Moment.REPLY_OUT, self._replied)
+            tm.watch(Moment.CANCELLED, self._cancelled)
             tm.watch(Moment.ENDED, self._forgotten)
         if rr is not None:
             rr.on_route(self._routed)
@@ -108,6 +119,8 @@ class Tracking:
     def _take(self, run: Run, here: Here) -> None:
         """Let the run, and the transaction that its request has or will have, know their dialog."""
         run.data[NAME] = here
+        for method, seconds in run.data.get(INTERVALS, {}).items():
+            self.set_interval(here.dialog, method, seconds)
         tm = transaction_service(self.services)
         transaction = None if tm is None else tm.current(run)
         if transaction is not None:
@@ -118,6 +131,11 @@ class Tracking:
         key = id(run.message)
         self._waiting[key] = here
         run.data.setdefault("at_end", []).append(lambda: self._run_ended(key, here))
+
+    def wanted_interval(self, run: Run, method: str) -> int | None:
+        """Seconds between pings that the script wished for before there was a dialog."""
+        wished: dict[str, int] = run.data.get(INTERVALS, {})
+        return wished.get(method)
 
     def _run_ended(self, key: int, here: Here) -> None:
         """A dialog whose request got no transaction will never get a reply."""
@@ -208,7 +226,12 @@ class Tracking:
             shifted = receiver.passed_on(number, message.method)
             if shifted != number:
                 _renumber(message, shifted)
+        if message.method == "ACK" and (sdp := _sdp(message)) and direction is not None:
+            Matched(dialog, direction, here.callee_tag).sender.sdp = sdp
         if message.method == "BYE" and direction is not None:
+            if not dialog.is_confirmed and self.calls.held(dialog).ends_races:
+                self.calls.held(dialog).early_bye = True  # a 2xx may be on its way
+                return
             if dialog.is_confirmed and dialog.end_reason is None:
                 dialog.end_reason = _REASONS[direction]
             self.calls.move(dialog, DialogEvent.END, here.callee_tag)
@@ -254,11 +277,21 @@ class Tracking:
             leg.socket = reply.received.socket
         if status < 200:
             self.calls.move(dialog, DialogEvent.PROVISIONAL, tag)
+            callee = self.callee_of(dialog, reply) if self.calls.held(dialog).pracks else None
+            if reply is not None and callee is not None:
+                self.prack(dialog, happening.transaction, reply, callee)
             return
         if reply is not None:
             leg.contact, leg.routes, leg.sdp = _contact(reply), self._routes_to_callee(dialog, reply), _sdp(reply)
         dialog.answer(leg)
         self.calls.move(dialog, DialogEvent.SUCCESS, tag)
+
+    def callee_of(self, dialog: Dialog, reply: object) -> Leg | None:
+        """The callee that a reply is from; without a 2xx the way to it is the one that this reply tells."""
+        leg = dialog.leg_of(_to_tag(reply)) if isinstance(reply, Message) else None
+        if isinstance(reply, Message) and leg is not None and not leg.contact:
+            leg.early_contact, leg.early_routes = _contact(reply), self._routes_to_callee(dialog, reply)
+        return leg
 
     def _routes_to_callee(self, dialog: Dialog, reply: Message) -> tuple[str, ...]:
         """The recorded routes behind us: not those of the caller's side, nor our own."""
@@ -292,6 +325,15 @@ class Tracking:
             sender.contact = contact
         if receiver is not None and (contact := _contact(reply)):
             receiver.contact = contact
+        if sdp := _sdp(request):
+            sender.sdp = sdp
+        if receiver is not None and (sdp := _sdp(reply)):
+            receiver.sdp = sdp
+
+    def _cancelled(self, happening: Happening) -> None:
+        here: Here | None = happening.transaction.data.get(NAME)
+        if here is not None and here.begins:
+            self.calls.cancelled(here.dialog)
 
     def _forgotten(self, happening: Happening) -> None:
         """A transaction is over; a dialog that got no final reply by it is over too."""

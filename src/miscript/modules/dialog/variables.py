@@ -13,8 +13,9 @@ from ...sip.dialogs import Dialog, DialogState
 from ...values import INT_MAX, Value
 from .calls import Calls
 from .functions import keep
+from .pings import Pings
 from .shown import flags_text, json_text
-from .tracking import Tracking
+from .tracking import INTERVALS, Tracking
 
 if TYPE_CHECKING:
     from ...exports import Module as Base
@@ -30,6 +31,7 @@ class DialogVariables(Base):
 
     calls: Calls
     tracking: Tracking
+    pings: Pings
 
     def _of(self, run: Run) -> Dialog | None:
         here = self.tracking.here(run)
@@ -66,7 +68,9 @@ class DialogVariables(Base):
 
     @variable("DLG_end_reason")
     def end_reason(self, run: Run) -> Value:
-        """Why it ended: `Upstream BYE`, `Downstream BYE`, `Lifetime Timeout`, `MI Termination`, `Ping Timeout`."""
+        """Why it ended: `Upstream BYE`, `Downstream BYE`, `Cancelled`, `Lifetime Timeout`, `MI Termination`,
+        `Ping Timeout`, `ReINVITE Ping Timeout`, `SIP Race Condition`.
+        """
         dialog = self._of(run)
         return None if dialog is None else dialog.end_reason
 
@@ -117,7 +121,10 @@ class DialogVariables(Base):
 
     @variable("DLG_options_ping_interval")
     def options_interval(self, run: Run) -> Value:
-        """Seconds between two OPTIONS to its ends; NULL when none are sent."""
+        """Seconds between two OPTIONS to its ends, from its answer on those until the next one; NULL without any.
+
+        Set before the dialog is there, they count from its making on.
+        """
         return self._interval(run, "OPTIONS")
 
     @options_interval.setter
@@ -126,7 +133,7 @@ class DialogVariables(Base):
 
     @variable("DLG_reinvite_ping_interval")
     def reinvite_interval(self, run: Run) -> Value:
-        """Seconds between two re-INVITEs to its ends; NULL when none are sent."""
+        """The same for re-INVITEs."""
         return self._interval(run, "INVITE")
 
     @reinvite_interval.setter
@@ -135,13 +142,15 @@ class DialogVariables(Base):
 
     def _interval(self, run: Run, method: str) -> Value:
         dialog = self._of(run)
-        return None if dialog is None else self.calls.held(dialog).intervals.get(method)
+        return self.tracking.wanted_interval(run, method) if dialog is None else self.pings.interval(dialog, method)
 
     def _set_interval(self, run: Run, method: str, value: Value) -> bool:
         dialog, seconds = self._of(run), _seconds(value)
-        if dialog is None or not seconds or method not in self.calls.held(dialog).intervals:
+        if not seconds:
             return False
-        self.calls.held(dialog).intervals[method] = seconds
+        if dialog is not None:
+            return self.pings.set_interval(dialog, method, seconds)
+        run.data.setdefault(INTERVALS, {})[method] = seconds
         return True
 
     @variable("DLG_json")

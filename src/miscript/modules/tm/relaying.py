@@ -301,9 +301,11 @@ class Relaying:
         engine = self.engine
         first = not transaction.cancelled
         transaction.cancelled = True
-        if not first or transaction.final_sent:
+        if not first:
             return
         engine.tell(Moment.CANCELLED, transaction, message=cancel)
+        if transaction.final_sent:
+            return
         self.cancel(transaction.pending, headers or [BY_ORIGINATOR])
         if transaction.pending:
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from ...errors import MiscriptError
@@ -30,6 +30,11 @@ log = logging.getLogger("miscript.tm")
 
 FIRST_CSEQ: Final = 10
 """Number of the first request outside of a dialog, as OpenSIPS has it."""
+
+ANSWER, ANSWERING = "answer for the ACK", "answer is waited for"
+"""Where a transaction keeps the body of its ACK: bytes, or what gives them."""
+
+SDP: Final = "Content-Type: application/sdp\r\n"
 
 
 class NotSentError(MiscriptError):
@@ -66,6 +71,8 @@ class Requests:
         avps: dict[str, list[Value]] | None = None,
         within: Run | None = None,
         provisional: Callable[[Message], None] | None = None,
+        seconds: int | None = None,
+        answer: Awaitable[bytes] | None = None,
     ) -> Reply:
         """Send a request and wait for its final reply; see `TransactionService`."""
         try:
@@ -83,6 +90,8 @@ class Requests:
                 avps=avps,
                 within=within,
                 provisional=provisional,
+                seconds=seconds,
+                answer=answer,
             )
         except NotSentError as error:
             return Reply(error.status, error.reason)
@@ -104,6 +113,8 @@ class Requests:
         avps: dict[str, list[Value]] | None = None,
         within: Run | None = None,
         provisional: Callable[[Message], None] | None = None,
+        seconds: int | None = None,
+        answer: Awaitable[bytes] | None = None,
     ) -> asyncio.Future[Reply]:
         """Send a request; gives its final reply later.
 
@@ -128,6 +139,9 @@ class Requests:
         transaction = self.engine.create_local(message)
         transaction.avps = avps if avps is not None else {}
         transaction.provisional = provisional
+        transaction.armed.reply_seconds = seconds
+        if answer is not None:
+            transaction.data[ANSWER] = answer
         outcome: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         transaction.outcome = lambda reply: None if outcome.done() else outcome.set_result(reply)
         try:
@@ -181,11 +195,25 @@ class Requests:
 
     def _acknowledge(self, branch: ClientBranch, reply: Message) -> None:
         """The ACK for a 2xx to an INVITE of ours goes to the Contact, by way of the recorded routes."""
-        if branch.key[1] == "INVITE":
+        if branch.key[1] == "INVITE" and ANSWERING not in branch.transaction.data:
             self.engine.services.tasks.spawn(self._send_ack(branch, reply), "the ACK of a request of ours")
+
+    async def _answer(self, transaction: ProxyTransaction) -> bytes:
+        """The body of an ACK; one that is still waited for is waited for once."""
+        answer: bytes | Awaitable[bytes] | None = transaction.data.get(ANSWER)
+        if answer is None:
+            return b""
+        if not isinstance(answer, bytes):
+            transaction.data[ANSWERING] = True
+            try:
+                answer = transaction.data[ANSWER] = await answer
+            finally:
+                del transaction.data[ANSWERING]
+        return answer
 
     async def _send_ack(self, branch: ClientBranch, reply: Message) -> None:
         request = branch.message
+        body = await self._answer(branch.transaction)
         try:
             contact = NameAddr.parse_many(reply.header("Contact") or f"<{request.uri}>")[0]
             routes = [str(route) for value in reply.headers("Record-Route") for route in NameAddr.parse_many(value)][
@@ -201,7 +229,8 @@ class Requests:
                 to=reply.header("To") or "",
                 call_id=request.call_id or "",
                 cseq=request.cseq[0] if request.cseq else FIRST_CSEQ,
-                headers="".join(f"Route: {route}\r\n" for route in routes),
+                headers="".join(f"Route: {route}\r\n" for route in routes) + (SDP if body else ""),
+                body=body,
                 user_agent=self.engine.sip.user_agent,
             )
         except (SipSyntaxError, NotSentError) as error:
