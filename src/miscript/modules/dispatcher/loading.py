@@ -1,0 +1,236 @@
+"""The table `dispatcher`: rows become destinations, destinations become sets.
+
+A table that is not as it should be (its version, a missing column, NULL where a value must be, a weight that is no
+number) is refused as a whole.  A destination that nothing can be sent to (no URI, a name without an address, one that
+is there twice) is left out and counted, with a line in the log that names it.  Other work has its turn every few rows.
+
+Source: OpenSIPS manual, module dispatcher; the table of OpenSIPS 4.1 (version 9).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from ...database import Cell, Database, DatabaseError, check_version
+from ...sip.sockets import ListeningSocket, Target
+from ...sip.syntax import SipSyntaxError
+from ...sip.uri import SipUri
+from ...values import INT_MAX, INT_MIN
+from .destinations import Destination, DestinationSet, State, by_priority
+
+log = logging.getLogger("miscript.dispatcher")
+
+T = TypeVar("T")
+
+TABLE_VERSION: Final = 9
+PORTION: Final = 50
+"""Rows worked on before others have their turn: a millisecond or two."""
+
+NAMES_AT_A_TIME: Final = 32
+"""Host names looked up at the same time."""
+
+MAX_WEIGHT: Final = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the columns are called."""
+
+    set_id: str
+    destination: str
+    socket: str
+    state: str
+    probe_mode: str
+    weight: str
+    priority: str
+    attributes: str
+    description: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order in which a row has them."""
+        return (
+            self.set_id,
+            self.destination,
+            self.socket,
+            self.state,
+            self.probe_mode,
+            self.weight,
+            self.priority,
+            self.attributes,
+            self.description,
+        )
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a table had: sets in the order in which they came, and how many destinations were taken and left out.
+
+    `addresses` finds destinations by their address, those of later sets first.
+    """
+
+    sets: dict[int, DestinationSet] = field(default_factory=dict)
+    addresses: dict[str, list[Destination]] = field(default_factory=dict)
+    taken: int = 0
+    discarded: int = 0
+
+
+Resolve = Callable[[SipUri], Awaitable[Sequence[Target]]]
+SocketNamed = Callable[[str], ListeningSocket | None]
+Inherit = Callable[[Destination], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Reads tables.  `with_state`: the column `state` counts."""
+
+    columns: Columns
+    resolve: Resolve
+    socket_named: SocketNamed
+
+    async def load(self, database: Database, table: str, *, with_state: bool, inherit: Inherit) -> Loaded:
+        """Read a table whole; `inherit` gives each destination what it takes over.  Raises DatabaseError."""
+        await check_version(database, table, TABLE_VERSION)
+        found = Loaded()
+        rows: dict[int, list[Destination]] = {}
+        known: set[tuple[int, str, ListeningSocket | None]] = set()
+        names: list[Destination] = []
+        async for number, row in self._rows(database, table):
+            destination = self._destination(f"table '{table}', row {number}", row, with_state)
+            if destination is None:
+                found.discarded += 1
+                continue
+            key = (destination.set_id, destination.text, destination.socket)
+            if key in known:
+                log.error("%s is there twice, the second is left out", _named(destination))
+                found.discarded += 1
+                continue
+            known.add(key)
+            rows.setdefault(destination.set_id, []).append(destination)
+            names.append(destination)
+        await self._look_up(names)
+        await self._assemble(found, rows, inherit)
+        return found
+
+    async def _rows(self, database: Database, table: str) -> AsyncIterator[tuple[int, Sequence[Cell]]]:
+        number = 0
+        async for rows in database.rows(table, self.columns.names, order="id", chunk=1000):
+            for row in rows:
+                number += 1
+                yield number, row
+                if number % PORTION == 0:
+                    await asyncio.sleep(0)
+
+    def _destination(self, where: str, row: Sequence[Cell], with_state: bool) -> Destination | None:
+        """A row as a destination; None, with a line in the log, when nothing can be sent to it.
+
+        Raises DatabaseError for a row that should not be there.
+        """
+        columns = self.columns
+        set_id = _number(where, columns.set_id, row[0], INT_MIN, INT_MAX)
+        text = _text(row[1])
+        if not text:
+            raise DatabaseError(f"{where}: '{columns.destination}' is empty, expected the URI of a destination")
+        where = f"{where} ('{text}' of set {set_id})"
+        state = _number(where, columns.state, row[3], INT_MIN, INT_MAX)
+        probe_mode = _number(where, columns.probe_mode, row[4], INT_MIN, INT_MAX)
+        weight = _number(where, columns.weight, row[5], 0, MAX_WEIGHT)
+        priority = _number(where, columns.priority, row[6], INT_MIN, INT_MAX)
+        try:
+            uri = SipUri.parse(text)
+        except SipSyntaxError as error:
+            log.error("%s: no SIP URI, the destination is left out: %s", where, error)
+            return None
+        if not uri.host or uri.scheme.lower() not in ("sip", "sips"):
+            log.error("%s: nothing can be sent to such a URI, the destination is left out", where)
+            return None
+        return Destination(
+            set_id,
+            text,
+            uri,
+            socket=self._socket(where, _text(row[2])),
+            weight=weight,
+            priority=priority,
+            attributes=_text(row[7]),
+            description=_text(row[8]),
+            always_probed=probe_mode == 1,
+            state=_state(where, state) if with_state else State.ACTIVE,
+        )
+
+    def _socket(self, where: str, text: str) -> ListeningSocket | None:
+        if not text:
+            return None
+        found = self.socket_named(text)
+        if found is None:
+            log.error("%s: we do not listen at '%s', any socket will be used", where, text)
+        return found
+
+    async def _look_up(self, destinations: Sequence[Destination]) -> None:
+        """Find the addresses of all; those without one have no targets."""
+        for portion in _portions(destinations, NAMES_AT_A_TIME):
+            found = await asyncio.gather(*(self.resolve(one.uri) for one in portion), return_exceptions=True)
+            for destination, targets in zip(portion, found, strict=True):
+                if isinstance(targets, BaseException):
+                    log.error("%s has no address: %s", _named(destination), targets)
+                else:
+                    destination.targets = tuple(targets)
+            await asyncio.sleep(0)
+
+    async def _assemble(self, found: Loaded, rows: dict[int, list[Destination]], inherit: Inherit) -> None:
+        for set_id, destinations in rows.items():
+            reachable = [one for one in destinations if one.targets]
+            for one in (one for one in destinations if not one.targets):
+                log.error("%s has no address, it is left out", _named(one))
+            found.discarded += len(destinations) - len(reachable)
+            if not reachable:
+                continue
+            made = found.sets[set_id] = DestinationSet(set_id)
+            for portion in _portions(list(by_priority(reachable)), PORTION):
+                for one in portion:
+                    inherit(one)
+                    made.append(one)
+                await asyncio.sleep(0)
+            found.taken += len(reachable)
+        for made in reversed(found.sets.values()):
+            for portion in _portions(made.destinations, PORTION):
+                for one in portion:
+                    for address in {target.address for target in one.targets}:
+                        found.addresses.setdefault(address, []).append(one)
+                await asyncio.sleep(0)
+
+
+def _named(destination: Destination) -> str:
+    return f"destination '{destination.text}' of set {destination.set_id}"
+
+
+def _portions(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[at : at + size] for at in range(0, len(items), size))
+
+
+def _text(cell: Cell) -> str:
+    return "" if cell is None else cell.decode("utf-8", "surrogateescape") if isinstance(cell, bytes) else str(cell)
+
+
+def _number(where: str, column: str, cell: Cell, least: int, most: int) -> int:
+    """A cell as a number.  Raises DatabaseError for one that is none, or too small or too large."""
+    if cell is None:
+        raise DatabaseError(f"{where}: '{column}' is NULL, expected a number")
+    try:
+        number = int(cell)
+    except ValueError:
+        raise DatabaseError(f"{where}: '{column}' is '{_text(cell)}', expected a number") from None
+    if not least <= number <= most:
+        raise DatabaseError(f"{where}: '{column}' is {number}, expected {least} to {most}")
+    return number
+
+
+def _state(where: str, number: int) -> State:
+    try:
+        return State(number)
+    except ValueError:
+        log.error("%s: there is no state %d, it is taken for active", where, number)
+        return State.ACTIVE
