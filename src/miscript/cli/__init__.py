@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "Find the mistakes in scripts, without running them.",
     "mi": "Run a command of a live node.",
     "trace": "See what is traced.",
+    "db": "Make the tables of modules in a database.",
     "show": "Print what a stage makes of a script.",
 }
 

@@ -408,6 +408,15 @@ class SqlDatabase(SqlTables):
         except self._failures():
             await connection.invalidate()
 
+    async def define(self, work: Callable[[sa.Connection], T]) -> T:
+        """Look at tables, or make and change them, in one transaction where the server knows such."""
+
+        async def whole(connection: AsyncConnection) -> T:
+            return await connection.run_sync(work)
+
+        self._shapes.forget()
+        return await self._run(whole, whole=True)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tables]:
         connection = await self._on(self.engine.connect())

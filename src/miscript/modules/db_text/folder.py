@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from ...database import DatabaseError, Tables, Where, checked_name
-from .table_file import Column, Row, first_line, read_columns, read_rows, written
+from ...database import Cell, DatabaseError, Tables, Where, checked_name
+from .table_file import Column, Row, first_line, fitting, read_columns, read_rows, written
 from .tables import PORTION, Table, TextTables
 
 FILE_SECONDS: Final = 10.0
@@ -128,21 +128,30 @@ class Folder(TextTables):
             raise DatabaseError(f"'{self.path / table.name}' cannot be written: {_reason(error)}") from error
         table.changed = False
 
-    async def create(self, name: str, columns: Iterable[Column]) -> bool:
-        """Make a table without rows; False when its file is there already."""
-        if (self.path / checked_name(name)).exists():
-            return False
-        async with self._writing:
-            self.path.mkdir(parents=True, exist_ok=True)
-            await self._write(Table(name, tuple(columns)))
-        return True
+    async def columns(self, name: str) -> tuple[Column, ...] | None:
+        """The columns of a table; None when there is no file for it."""
+        if not (self.path / checked_name(name)).exists():
+            return None
+        return (await self._table(name)).columns
 
-    def change_columns(self, table: Table, columns: Iterable[Column]) -> None:
-        """Put columns behind those of a table; its rows have NULL in them."""
-        added = tuple(columns)
-        table.columns += added
-        table.rows = [row + (None,) * len(added) for row in table.rows]
-        table.changed = True
+    async def create(self, name: str, columns: Iterable[Column]) -> None:
+        """Make a table without rows, and the folder when it is not there.  Raises DatabaseError."""
+        checked_name(name)
+        async with self._writing:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DatabaseError(f"'{self.path}' cannot be made: {_reason(error)}") from error
+            self._tables[name.lower()] = Table(name, tuple(columns))
+            await self._write(self._tables[name.lower()])
+
+    async def add_columns(self, name: str, added: Mapping[Column, Cell]) -> None:
+        """Put columns behind those of a table; its rows have these values in them."""
+        async with self._changing(name) as table:
+            values = tuple(fitting(value, column) for column, value in added.items())
+            table.columns += tuple(added)
+            table.rows = [row + values for row in table.rows]
+            table.changed = True
 
 
 class _Transaction(TextTables):

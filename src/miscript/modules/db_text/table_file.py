@@ -239,7 +239,7 @@ def comparable(value: str | int | float | bytes, column: Column) -> str | int | 
         case Type.DOUBLE:
             number = _number(value, column, float)
             if not math.isfinite(number):
-                raise ValueError(f"column '{column.name}': expected a number, found '{value}'")
+                raise ValueError(f"column '{column.name}': expected a number, found {value!r}")
             return number
         case Type.INTEGER | Type.LONG | Type.TIME:
             return int(_number(value, column, int))
@@ -251,4 +251,4 @@ def _number(value: Cell, column: Column, kind: Callable[[str | int | float], flo
             return kind(value)
     except (ValueError, OverflowError):
         pass
-    raise ValueError(f"column '{column.name}': expected a number, found '{value}'")
+    raise ValueError(f"column '{column.name}': expected a number, found {value!r}")
