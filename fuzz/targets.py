@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from miscript.errors import ConfigurationError
+from miscript.esl import EslError, Session
 from miscript.hep import codec
 from miscript.hep.errors import HepError
 from miscript.hep.framing import FrameReader
@@ -98,6 +99,24 @@ def hep(data: bytes) -> None:
     assert codec.decode(codec.encode(packet)) == packet
 
 
+def esl_items(pieces: list[bytes]) -> list[object]:
+    session = Session(max_head=500, max_body=500)
+    found: list[object] = []
+    for piece in pieces:
+        session.receive(piece)
+        try:
+            found += iter(session.next_item, None)
+        except EslError:
+            return [*found, "error"]
+    return found
+
+
+def esl(data: bytes) -> None:
+    """FreeSWITCH's event socket: items and the first `EslError` do not depend on how the bytes are cut."""
+    pieces, whole = esl_items(portions(data)), esl_items([data[1:]])
+    assert pieces == whole, (pieces, whole)
+
+
 def policy(data: bytes) -> None:
     """The policy file: a policy or `ConfigurationError`."""
     try:
@@ -154,6 +173,7 @@ INVITE = (
     b'From: "A \\" B" <sip:a@b>;tag=1\r\nTo: <sip:bob@[::1]:5060>\r\nCall-ID: x@y\r\nCSeq: 1 INVITE\r\n'
     b"Contact: <sip:a@1.2.3.4;ob>;q=0.5\r\nSubject: folded\r\n line\r\nl: 2\r\n\r\nok"
 )
+ESL_LOGIN = b"Content-Type: auth/request\n\nContent-Type: command/reply\nReply-Text: +OK accepted\n\n"
 POLICY = b"""hosts = ["x"]
 [roles.r]
 commands = ["ds_*"]
@@ -226,6 +246,16 @@ TARGETS: dict[str, Target] = {
             bytes.fromhex("021c11020050 00507f0000017f00000101000000020000000100 0000".replace(" ", "")) + b"x",
         ),
         (b"HEP3", b"\x00\x00\x00\x0f", b"\x00\x00\x00\x10", b"\x00\x00\x00\x11", b"\x00\x00\x00\x0b", b"\x00\x06"),
+    ),
+    "esl": Target(
+        esl,
+        (
+            b"\x05" + ESL_LOGIN + b"Content-Type: api/response\nContent-Length: 3\n\nUP\n"
+            b'Content-Length: 22\nContent-Type: text/event-json\n\n{"Event-Name":"DTMF"}\n',
+            b"\x11" + ESL_LOGIN + b"Content-Length: 31\nContent-Type: text/event-plain\n\nEvent-Name: CUSTOM\n"
+            b"A: %20%C3b\n\nContent-Type: text/disconnect-notice\nContent-Length: 4\n\nbye\n",
+        ),
+        (b"Content-Length: ", b"Content-Type: ", b"\n\n", b"\r\n", b"text/event-plain", b"text/rude-rejection", b"-1"),
     ),
     "policy": Target(
         policy,

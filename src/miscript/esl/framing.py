@@ -23,6 +23,7 @@ MAX_BODY: Final = 16 * 1024 * 1024
 """Bytes of a body: what FreeSWITCH itself takes."""
 
 _END = re.compile(rb"\n\r?\n")
+_LONGEST_END: Final = b"\n\r\n"
 _LENGTH = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 Headers = tuple[tuple[str, str], ...]
@@ -115,7 +116,7 @@ class MessageReader:
         found = _END.search(self._buffer, max(0, self._searched - blank))
         if found is None:
             self._searched = max(0, len(self._buffer) - 2)
-            if len(self._buffer) > self._max_head:
+            if len(self._buffer) > self._max_head + len(_LONGEST_END):
                 raise EslError(f"headers of more than {self._max_head} bytes")
             return
         self._searched = 0
