@@ -211,7 +211,7 @@ class Message:
 
     @property
     def call_id(self) -> str | None:
-        return self._head.value("Call-ID")
+        return self._head.value("call-id")
 
     @property
     def cseq(self) -> tuple[int, str] | None:
@@ -221,13 +221,13 @@ class Message:
     @property
     def from_(self) -> NameAddr | None:
         """From, or None when there is none.  Raises `SipSyntaxError`."""
-        value = self._head.value("From")
+        value = self._head.value("from")
         return None if value is None else NameAddr.parse(value)
 
     @property
     def to(self) -> NameAddr | None:
         """To, or None when there is none.  Raises `SipSyntaxError`."""
-        value = self._head.value("To")
+        value = self._head.value("to")
         return None if value is None else NameAddr.parse(value)
 
     @property
@@ -238,7 +238,7 @@ class Message:
     @property
     def first_via(self) -> Via | None:
         """The first Via value, which names the last hop; None when there is none or it cannot be read."""
-        found = self.first_via_and_end
+        found = self._head.first_via_and_end
         return None if found is None else found[0]
 
     @property
@@ -270,7 +270,7 @@ class Message:
     @property
     def content_length(self) -> int | None:
         """What Content-Length says, or None when it is missing or no number."""
-        value = self._head.value("Content-Length") or ""
+        value = self._head.value("content-length") or ""
         return int(value) if _CONTENT_LENGTH.fullmatch(value) else None
 
     @property

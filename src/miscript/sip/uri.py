@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from .parameters import Parameters
+from .parameters import NO_PARAMETERS, Parameters
 from .syntax import CACHED_LENGTH, CACHED_VALUES, HOST, SipSyntaxError, expect, found_at
 
 MAX_LENGTH = 8192
@@ -111,7 +111,7 @@ class SipUri:
     @property
     def parameters(self) -> Parameters:
         """The URI parameters.  Raises `SipSyntaxError` when they are not a proper list."""
-        return Parameters.parse(self.params or "")
+        return Parameters.parse(self.params) if self.params else NO_PARAMETERS
 
     @property
     def transport(self) -> str | None:

@@ -15,7 +15,13 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 
-class State(Enum):
+class _Key(Enum):
+    """Members are keys of the tables, so they are hashed as objects: Enum hashes their names, in Python."""
+
+    __hash__ = object.__hash__
+
+
+class State(_Key):
     """Where a transaction is.  `CALLING` is the first state of a client, `TRYING` of all others but an INVITE."""
 
     CALLING = "calling"
@@ -27,7 +33,7 @@ class State(Enum):
     TERMINATED = "terminated"
 
 
-class Event(Enum):
+class Event(_Key):
     """What happens to a transaction.  At a client replies come in, at a server they are to be sent."""
 
     REQUEST = "the request came again"
