@@ -121,10 +121,10 @@ class Tracer(TracerCommands, Module):
             log.info("there is no trace_id; only what tracer:start makes is traced")
         self.following.init()
 
-    async def start(self) -> None:
+    async def prepare(self) -> None:
         for group in self.groups.values():
             for destination in group.destinations:
-                await destination.start()
+                await destination.prepare()
 
     async def stop(self) -> None:
         for group in (*self.groups.values(), *self.dynamic.all()):
@@ -160,7 +160,7 @@ class Tracer(TracerCommands, Module):
     def _plain_destination(self, uri: TraceUri, *, create: bool) -> Destination:
         match uri.kind:
             case Kind.SIP:
-                return SipAddress(SipUri.parse(uri.place), self.sip, self.services, self.lost_messages)
+                return SipAddress(SipUri.parse(uri.place), self.following.send_copy, self.services, self.lost_messages)
             case Kind.FILE:
                 return TraceFile(uri.place, self.file_mode, self.lost_messages, create=create)
             case _:

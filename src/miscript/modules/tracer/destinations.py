@@ -8,13 +8,14 @@ import socket
 import stat
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from ...errors import ConfigurationError
 from ...services import Counter, Services
 from ...sip.sockets import Target, ip_address
 from ...sip.uri import SipUri
-from ...sip_service import SipService
+from ...sip_service import sip_service
 from ...trace import MessageDestination, MessageEvent
 from .options import DEFAULT_PORT, Kind
 from .records import Record
@@ -36,7 +37,7 @@ class Quiet:
     def tell(self, event: MessageEvent) -> None:
         """Scripts are told of to collectors only."""
 
-    async def start(self) -> None:
+    async def prepare(self) -> None:
         """Nothing to open."""
 
     async def stop(self) -> None:
@@ -87,15 +88,16 @@ class Collector(Quiet):
 class SipAddress(Quiet):
     """Somebody who gets a copy of each message over UDP.
 
-    A name is looked up when it is first needed, and again when that was a minute ago.
+    `send` sends without being traced.  A name is looked up when it is first needed, and again a minute later.
     """
 
     kind = Kind.SIP
 
-    def __init__(self, uri: SipUri, sip: SipService, services: Services, lost: Counter) -> None:
+    def __init__(self, uri: SipUri, send: Callable[[bytes, Target], bool], services: Services, lost: Counter) -> None:
         self.uri = f"{uri.host}:{uri.port or ''}"
         self._where = SipUri.parse(f"sip:{uri.host}:{uri.port or DEFAULT_PORT}")
-        self._sip = sip
+        self._send_copy = send
+        self._sip = sip_service(services)
         self._services = services
         self._trouble = Trouble(f"'{uri}'", lost)
         self._lost = lost
@@ -128,8 +130,7 @@ class SipAddress(Quiet):
             self._send(data, self._target)
 
     def _send(self, data: bytes, target: Target) -> None:
-        sender = self._sip.socket_for(target)
-        if sender is not None and self._sip.send(data, target, sender):
+        if self._send_copy(data, target):
             self._trouble.over()
         else:
             self._trouble.happened("it cannot be reached from any socket of ours")

@@ -16,6 +16,7 @@ from ...script.runtime import Run
 from ...services import Services
 from ...sip.dialogs import Dialog, DialogState, Direction
 from ...sip.message import Message
+from ...sip.sockets import Target
 from ...sip.syntax import SipSyntaxError
 from ...sip_service import Traffic, sip_service
 from ...transaction_service import Happening, Moment, SipTransaction, transaction_service
@@ -44,7 +45,7 @@ class Following:
         self._messages: dict[int, tuple[Message, Followed]] = {}
         self._dialogs: dict[str, list[Dialog]] = {}
         self._transactions = 0
-        self._is_writing = False
+        self._is_copy = False
 
     def init(self) -> None:
         """All modules are there: listen to them."""
@@ -206,18 +207,20 @@ class Following:
             destination=destination,
             time=self.services.clock.time(),
         )
-        self._hand(traces, record, side)
+        self._write(traces, record, side)
 
-    def _hand(self, traces: Sequence[Trace], record: Record, side: Sides) -> None:
-        self._is_writing = True
+    def send_copy(self, data: bytes, target: Target) -> bool:
+        """Send a message that is a trace itself, and so is not traced; False when it cannot be sent."""
+        sender = self._sip.socket_for(target)
+        self._is_copy = True
         try:
-            self._write(traces, record, side)
+            return sender is not None and self._sip.send(data, target, sender)
         finally:
-            self._is_writing = False
+            self._is_copy = False
 
     def _seen(self, traffic: Traffic) -> None:
         """A message comes or goes."""
-        if self._is_writing:  # a copy of ours, for a SIP destination
+        if self._is_copy:
             return
         try:
             message = Message.parse(traffic.data)
@@ -229,7 +232,7 @@ class Following:
         else:
             traces, side = about[1].traces, _side_without_transaction(message, about[1])
         if traces:
-            self._hand(traces, self._record(traffic, message), side)
+            self._write(traces, self._record(traffic, message), side)
 
     def _of_transaction(self, traffic: Traffic, message: Message) -> tuple[Sequence[Trace], Sides]:
         """The traces of the transaction that a message belongs to, and its side."""

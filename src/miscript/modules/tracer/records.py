@@ -101,8 +101,8 @@ class Destination(Protocol):
     def tell(self, event: MessageEvent) -> None:
         """Take something else that a script did; only collectors do."""
 
-    async def start(self) -> None:
-        """The host runs.  Raises ConfigurationError, as for a table that is not there."""
+    async def prepare(self) -> None:
+        """No message has come yet.  Raises ConfigurationError, as for a table that is not there."""
 
     async def stop(self) -> None:
         """The host stops, or the destination is not wanted any more."""

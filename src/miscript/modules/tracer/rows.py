@@ -64,9 +64,8 @@ class TraceTable(Quiet):
         self._trouble = Trouble(f"the table '{table}' of {database.url}", lost)
         self._waiting: deque[dict[str, Cell]] = deque()
         self._is_writing = False
-        self._empty = asyncio.Event()
 
-    async def start(self) -> None:
+    async def prepare(self) -> None:
         try:
             await check_version(self._database, self._table, TABLE_VERSION)
         except DatabaseError as error:
@@ -79,7 +78,6 @@ class TraceTable(Quiet):
         self._waiting.append(self._row(record, attributes))
         if not self._is_writing:
             self._is_writing = True
-            self._empty.clear()
             self._services.tasks.spawn(self._insert(), f"traced messages for the table '{self._table}'")
 
     def _row(self, record: Record, attributes: str) -> dict[str, Cell]:
@@ -107,20 +105,21 @@ class TraceTable(Quiet):
                 rows = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
                 try:
                     await self._database.insert(self._table, *rows)
+                except asyncio.CancelledError:  # the host stops: `stop` writes them
+                    self._waiting.extendleft(reversed(rows))
+                    raise
                 except DatabaseError as error:
                     self._trouble.happened(error, len(rows))
                 else:
                     self._trouble.over()
         finally:
             self._is_writing = False
-            self._empty.set()
 
     async def stop(self) -> None:
         """Write what waits, as far as two seconds allow."""
-        if self._is_writing:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LINGER_SECONDS):
-                    await self._empty.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._insert()
         self._lost.add(len(self._waiting))
         self._waiting.clear()
         await self._database.close()
