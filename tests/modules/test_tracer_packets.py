@@ -149,3 +149,12 @@ def test_a_call_with_a_port_of_its_own_in_via_is_traced_with_where_it_came_from(
             (packet.source_port, packet.destination_port) for packet in (decode_v3(here.recv(65536)) for _ in "12")
         ]
     assert ports == [(5599, 5510), (5510, 5599)]
+
+
+def test_mi_in_a_route_is_traced_with_the_ends_of_its_message():
+    with collector() as here:
+        more = 'loadmodule "mi_script.so"\nmodparam("mi_script", "trace_destination", "hep_dest")\n'
+        sent_for(REQUEST, ("127.0.0.1", 5599), hep_id(here) + more, 'mi("version");')
+        request, reply = (decode_v3(here.recv(65536)) for _ in "12")
+    assert request.payload == b"version:script"
+    assert {(one.source_port, one.destination_port) for one in (request, reply)} == {(5599, 5510)}

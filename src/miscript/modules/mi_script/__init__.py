@@ -37,6 +37,7 @@ from ...remote_commands import RemoteCommands
 from ...script.access import AvpAccess
 from ...script.runtime import Pending, Run
 from ...script.signatures import Argument
+from ...sip.message import Message
 from ...trace import NOWHERE, Address, whole_exchange
 from ...values import Value
 from .storing import Store, store_in
@@ -433,8 +434,9 @@ class MiScript(Module):
 
 def _ends(message: object) -> tuple[Address, Address]:
     """Where a message came from and arrived; the startup route's came from no port, and so from nowhere."""
-    source = getattr(message, "source", NOWHERE)
-    return (source, getattr(message, "destination", NOWHERE)) if source[1] else (NOWHERE, NOWHERE)
+    if isinstance(message, Message) and message.source[1]:
+        return message.source, message.destination
+    return NOWHERE, NOWHERE
 
 
 def _avp(argument: Argument | None) -> Values | None:
