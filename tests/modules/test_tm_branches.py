@@ -76,7 +76,7 @@ def test_the_wait_ends_with_its_time_and_the_best_reply_goes_back():
         assert told(alice) == [100]
         script.advance(1.1)
         assert told(alice) == [486]
-        assert script.output.splitlines()[-1] == "failed 486 1 phony <null>"
+        assert script.output.splitlines()[-1] == "failed 486 0 phony <null>", "the wait has ended last"
 
 
 def test_a_wait_without_any_branch_ends_with_a_408():
@@ -128,7 +128,7 @@ def test_an_injection_may_cancel_what_rings():
         (cancel,) = bob.take()
         assert (cancel.method, cancel.header("Reason")) == (
             "CANCEL",
-            'SIP;cause=200;text="Call completed elsewhere"',
+            'SIP ;cause=200 ;text="Call completed elsewhere"',
         )
         answer(script, bob, invite, 487)
         assert told(alice) == [100, 180]

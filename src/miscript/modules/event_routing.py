@@ -89,9 +89,9 @@ class Dispatcher:
         self.wishes: dict[Wish, None] = {}
 
     def deliver(self, event: str, attributes: Attributes) -> None:
-        """Tell everyone whom the event is for, in the order in which they came."""
+        """Tell everyone whom the event is for, who came last first, as OpenSIPS does."""
         now = self._clock.monotonic()
-        for wish in list(self.wishes):
+        for wish in list(reversed(self.wishes)):
             if wish.ends <= now:
                 del self.wishes[wish]
             elif wish.takes(attributes):

@@ -11,7 +11,7 @@ from typing import Final
 
 from ...script.runtime import Run
 from ...sip.message import Message
-from ...sip.replies import without_first_via
+from ...sip.replies import passed_back
 from ...sip.transactions import client_key, event_of_status
 from ...transaction_service import Moment, Reply
 from .engine import Context, Engine
@@ -67,6 +67,7 @@ class Answers:
         self.engine.tell(Moment.REPLY_IN, transaction, branch, reply, status)
         if status >= 200 and not again:
             branch.is_final, branch.reply = True, reply
+            transaction.ended_last = branch
         if await self._reply_routes(branch, reply) and status < 200:
             return
         if status < 200:
@@ -125,7 +126,7 @@ class Answers:
 
     def _pass_on(self, transaction: ProxyTransaction, reply: Message, status: int) -> None:
         self.engine.tell(Moment.REPLY_OUT, transaction, message=reply, status=status)
-        data = without_first_via(reply).to_bytes()
+        data = passed_back(reply)
         if status == 503 and self.translates_503:
             status, data = 500, data.replace(b" 503 ", b" 500 ", 1)
         transaction.local_last = False
@@ -136,6 +137,7 @@ class Answers:
 
     def _no_answer(self, branch: ClientBranch) -> None:
         branch.is_final, branch.is_local = True, True
+        branch.transaction.ended_last = branch
         branch.status = TERMINATED[0] if branch.transaction.cancelled else REQUEST_TIMEOUT[0]
         self.engine.services.tasks.spawn(self.decide(branch.transaction), "the end of a branch")
 
@@ -173,7 +175,7 @@ class Answers:
 
         def prepare(run: Run) -> None:
             run.avps, run.flags = transaction.avps, transaction.flags
-            run.data["tm"] = Context(transaction, winner)
+            run.data["tm"] = Context(transaction, winner, last=transaction.ended_last)
 
         try:
             await self.engine.services.routes.run_route("failure_route", name, message=message, prepare=prepare)

@@ -10,9 +10,10 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
-from ...deadlines import Deadlines
+from ...deadlines import FOREVER, Deadlines
 from ...script.runtime import Run
 from ...services import Counter, Services
 from ...sip.message import Message
@@ -39,6 +40,8 @@ from .transaction import REQUEST_TIMEOUT, Armed, ClientBranch, ProxyTransaction,
 
 log = logging.getLogger("miscript.tm")
 
+T = TypeVar("T", bound=Timed)
+
 MAX_TRANSACTIONS: Final = 500_000
 """Transactions at a time; a request beyond them is refused like one that cannot be sent."""
 
@@ -60,6 +63,7 @@ class Draft:
 class Context:
     """What a run has to do with transactions: its own one, the branch it is about, and what it armed before.
 
+    `last` is the branch that ended last, in a failure route, where `branch` is the one whose reply was the best.
     `remembered` has the two numbers of a transaction that is not its own, for branches that it injects.
     """
 
@@ -67,6 +71,7 @@ class Context:
     branch: ClientBranch | Draft | None = None
     before: Armed = field(default_factory=Armed)
     remembered: tuple[int, int] | None = None
+    last: ClientBranch | None = None
 
     @property
     def armed(self) -> Armed:
@@ -321,7 +326,7 @@ class Engine:
         for do in what:
             if do in (Do.SEND, Do.RESEND) and transaction.last_reply:
                 self._send_back(transaction)
-        self.time(transaction, lambda: self._server_due(transaction))
+        self.time(transaction, self._server_due)
         if transaction.machine.is_over:
             self.forget_if_over(transaction)
 
@@ -348,22 +353,25 @@ class Engine:
 
     # -- time and end -----------------------------------------------------------------------------------------
 
-    def time(self, timed: Timed, due: Callable[[], None]) -> None:
-        """Ask for the next deadline of a state machine.  One that is asked for and comes too early does no harm."""
+    def time(self, timed: T, due: Callable[[T], None]) -> None:
+        """Ask for `due(timed)` at the next deadline of a state machine.
+
+        One that is asked for and comes too early does no harm.
+        """
         when = timed.machine.next_deadline
         deadline = timed.deadline
-        if when == float("inf"):
+        if when == FOREVER:
             if deadline is not None:
                 deadline.cancel()
         elif deadline is None or deadline.callback is None or when < deadline.when:
             if deadline is not None:
                 deadline.cancel()
-            timed.deadline = self.deadlines.at(when, lambda: self._come(timed, due))
+            timed.deadline = self.deadlines.at(when, partial(self._come, timed, due))
 
-    def _come(self, timed: Timed, due: Callable[[], None]) -> None:
+    def _come(self, timed: T, due: Callable[[T], None]) -> None:
         timed.deadline = None
         if timed.machine.next_deadline <= self.now:
-            due()
+            due(timed)
         else:
             self.time(timed, due)
 
@@ -392,3 +400,4 @@ class Engine:
         if transaction.abandoned is not None:
             transaction.abandoned.cancel()
         self.tell(Moment.ENDED, transaction)
+        transaction.branches = []  # which know it: so nothing is left for the garbage collector to find

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from ...script.runtime import Run
@@ -31,7 +32,7 @@ SEND_FAILED: Final = -6
 DROPPED: Final = 0
 """Return codes of `t_relay`; a branch that its route dropped has none."""
 
-ELSEWHERE: Final = 'Reason: SIP;cause=200;text="Call completed elsewhere"\r\n'
+ELSEWHERE: Final = 'Reason: SIP ;cause=200 ;text="Call completed elsewhere"\r\n'
 NO_ANSWER: Final = 'Reason: SIP;cause=480;text="NO_ANSWER"\r\n'
 BY_ORIGINATOR: Final = 'Reason: SIP;cause=487;text="ORIGINATOR_CANCEL"\r\n'
 """Why we cancel (RFC 3326), in the words of OpenSIPS."""
@@ -109,7 +110,7 @@ class Relaying:
         waiting = WaitingBranch(transaction, self.engine.now, timers, target, socket, enough)
         transaction.waiting = waiting
         transaction.branches.append(waiting)
-        self.engine.time(waiting, lambda: self._due(waiting))
+        self.engine.time(waiting, self._due)
         return True
 
     async def _branch(
@@ -209,7 +210,7 @@ class Relaying:
             del engine.branches[key]
             return None
         transaction.branches.append(branch)
-        engine.time(branch, lambda: self._due(branch))
+        engine.time(branch, self._due)
         return branch
 
     # -- time -------------------------------------------------------------------------------------------------
@@ -235,7 +236,7 @@ class Relaying:
                     self._timed_out(branch)
                 case _:
                     pass
-        engine.time(branch, lambda: self._due(branch))
+        engine.time(branch, self._due)
         if branch.machine.is_over:
             engine.branches.pop(branch.key, None)
             engine.forget_if_over(branch.transaction)
@@ -278,8 +279,8 @@ class Relaying:
         engine.sip.send(branch.cancel_data, branch.target, branch.socket)
         if not branch.is_final:
             branch.machine.give_up_at(min(branch.machine.ends_at, engine.now + 64 * engine.base.t1))
-            engine.time(branch, lambda: self._due(branch))
-        engine.time(cancel, lambda: self._cancel_due(branch, cancel))
+            engine.time(branch, self._due)
+        engine.time(cancel, partial(self._cancel_due, branch))
 
     def _cancel_due(self, branch: ClientBranch, cancel: Timed) -> None:
         self._act_on_cancel(branch, cancel, cancel.machine.due(self.engine.now))
@@ -292,7 +293,7 @@ class Relaying:
     def _act_on_cancel(self, branch: ClientBranch, cancel: Timed, what: Sequence[Do]) -> None:
         if Do.RESEND in what:
             self.engine.sip.send(branch.cancel_data, branch.target, branch.socket)
-        self.engine.time(cancel, lambda: self._cancel_due(branch, cancel))
+        self.engine.time(cancel, partial(self._cancel_due, branch))
         if cancel.machine.is_over:
             self.engine.forget_if_over(branch.transaction)
 

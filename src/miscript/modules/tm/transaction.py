@@ -152,12 +152,14 @@ class Armed:
 class ProxyTransaction(Timed):
     """A request that came, or one of our own (`is_local`); what `SipTransaction` promises.
 
-    `waiting` is its wait for new branches, which stands in `branches` too.  `keeps_branches`: a 2xx does not cancel
-    the others.  `is_copy`: a request that came, sent elsewhere as well, whose replies nobody gets.
+    `waiting` is its wait for new branches, which stands in `branches` too, `ended_last` the branch that ended last.
+    `keeps_branches`: a 2xx does not cancel the others.  `is_copy`: a request that came, sent elsewhere as well, whose
+    replies nobody gets.
     """
 
     __slots__ = (
         "abandoned", "active_from", "armed", "avps", "branches", "cancelled", "closed", "data", "deciding", "ended",
+        "ended_last",
         "final_sent", "flags", "hash", "is_copy", "keeps_branches", "key", "last_reply", "local_last", "number",
         "outcome", "provisional", "reply_status", "reply_target", "request", "to_tag", "waiting",
     )  # fmt: skip
@@ -183,6 +185,7 @@ class ProxyTransaction(Timed):
         self.closed = False
         self.deciding = False
         self.ended = False
+        self.ended_last: ClientBranch | None = None
         self.waiting: WaitingBranch | None = None
         self.keeps_branches = False
         self.is_copy = False

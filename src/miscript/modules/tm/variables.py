@@ -42,8 +42,9 @@ class TmVariables(Base):
 
     @variable("T_branch_idx")
     def branch_index(self, run: Run) -> Value:
-        """The number of the branch that a branch, reply or failure route is about."""
-        branch = context(run).branch
+        """The number of the branch that a branch or reply route is about, in a failure route of the last that ended."""
+        here = context(run)
+        branch = here.last or here.branch
         return None if branch is None else branch.index
 
     @variable("T_reply_code")
