@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
-from .sip.location import LocationTable, Matching
+from .sip.location import Contact, LocationTable, Matching
 
 if TYPE_CHECKING:
     from .services import Services
@@ -43,6 +43,9 @@ class LocationService(Protocol):
 
     def tables(self) -> Sequence[LocationTable]:
         """All tables."""
+
+    def measured(self, table: LocationTable, aor: str, contact: Contact, microseconds: int) -> None:
+        """Note how long a contact that is bound took to answer a ping, and raise the event of that."""
 
     def now(self) -> float:
         """The time by which contacts are valid, in seconds since the epoch."""

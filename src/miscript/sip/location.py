@@ -54,7 +54,8 @@ class Contact:
     `expires` and `modified` are seconds since the epoch; `q` is in thousandths, -1 without one; `received` is the
     URI that the registration came from where it is to be used in place of `uri`; `path` the Route set in front (RFC
     3327) as one line; `methods` a mask (`method_mask`); `instance` the value of `+sip.instance`; `flags` are the
-    location service's own, `branch_flags` those of the script; `attributes` a text that the script keeps with it.
+    location service's own, `branch_flags` those of the script; `attributes` a text that the script keeps with it; `latency` is how many
+    microseconds it took to answer the last ping, 0 before one.
     """
 
     uri: str
@@ -73,6 +74,7 @@ class Contact:
     attributes: str | None = None
     modified: float = 0.0
     id: int = 0
+    latency: int = 0
 
     def is_valid(self, now: float) -> bool:
         """Whether its time is not over."""
@@ -223,7 +225,7 @@ class LocationTable:
         """Put `contact` in the place of `old`, which is bound; it keeps the id.  Raises `SipSyntaxError`."""
         SipUri.parse(contact.uri)
         record = self.records[aor]
-        new = replace(contact, id=old.id)
+        new = replace(contact, id=old.id, latency=old.latency)
         where = record.contacts.index(old)
         if self.newest_first or new.q != old.q:
             del record.contacts[where]
@@ -231,6 +233,13 @@ class LocationTable:
         else:
             record.contacts[where] = new
         self._watcher(self, Change.CONTACT_UPDATE, aor, new)
+        return new
+
+    def measured(self, aor: str, contact: Contact, microseconds: int) -> Contact:
+        """Note how long a contact took to answer a ping; that is no change of it."""
+        contacts = self.records[aor].contacts
+        new = replace(contact, latency=microseconds)
+        contacts[contacts.index(contact)] = new
         return new
 
     def _place(self, record: Record, new: Contact) -> None:

@@ -281,6 +281,14 @@ class Message:
         return body if length is None else body[:length]
 
     @property
+    def written_body(self) -> bytes:
+        """The body as it will be written."""
+        for edit in reversed(self._edits):
+            if edit.start >= self._head.end:
+                return edit.text
+        return self.body
+
+    @property
     def is_truncated(self) -> bool:
         """Whether less came than Content-Length tells: to be refused on UDP, to be waited for on TCP."""
         length = self.content_length
@@ -325,6 +333,15 @@ class Message:
         if "\r" in value or "\n" in value:
             raise SipSyntaxError(f"'{value}' has a line end in it", 0)
         self._edits.append(Edit(field.start, field.end, encode(f"{field.name}: {value}\r\n")))
+
+    def replace_body(self, body: bytes) -> None:
+        """Another body in place of the one that came, or was put in before; Content-Length follows."""
+        end = self._head.end
+        self._edits = [edit for edit in self._edits if edit.start < end]
+        self._edits.append(Edit(end, len(self.data), body))
+        length = self.field("Content-Length")
+        if length is not None:
+            self.replace_hf(length, str(len(body)))
 
     def written_value(self, field: HeaderField) -> str | None:
         """The value of a field as it will be written; None when it is left out."""

@@ -61,7 +61,7 @@ def passed_on(request: Message, branch: Branch, via: str, socket: ListeningSocke
     if branch.path:
         sent.append_hf(f"Route: {branch.path}", before=sent.field("Route") or top)
     if reliable and sent.content_length is None:
-        sent.append_hf(f"Content-Length: {len(sent.body)}")
+        sent.append_hf(f"Content-Length: {len(sent.written_body)}")
     return sent.to_bytes()
 
 

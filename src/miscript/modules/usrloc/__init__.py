@@ -4,8 +4,8 @@ A table is there from the moment that the script names it (`save("location")`). 
 found any more; they go, with their events, at the next turn of `timer_interval`.  The tables are offered to other
 modules as `usrloc` (miscript.location_service).
 
-Not here yet: databases, caches and clusters, so nothing is kept from one run to the next; pings and their latency
-(`E_UL_LATENCY_UPDATE`); push notifications (`E_UL_CONTACT_REFRESH`).
+Not here yet: databases, caches and clusters, so nothing is kept from one run to the next; push notifications
+(`E_UL_CONTACT_REFRESH`).
 
 Source: OpenSIPS manual, module usrloc; observed answers of OpenSIPS 4.1.
 """
@@ -62,8 +62,8 @@ class UserLocation(StoreParameters, Module):
     nat_bflag = parameter("", "Name of the branch flag of contacts behind a NAT.")
     mi_dump_kv_store = parameter(0, "1: ul_dump and ul_show_contact show the texts kept with an AOR.")
     contact_refresh_timer = parameter(0, "Push notifications; not available, nothing is raised.")
-    latency_event_min_us = parameter(0, "Pings; not available, nothing is raised.")
-    latency_event_min_us_delta = parameter(0, "Pings; not available, nothing is raised.")
+    latency_event_min_us = parameter(0, "Microseconds from which E_UL_LATENCY_UPDATE is raised for an answered ping.")
+    latency_event_min_us_delta = parameter(0, "The same for the difference to the answer before.")
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
@@ -125,7 +125,20 @@ class UserLocation(StoreParameters, Module):
 
     # -- events ---------------------------------------------------------------------------------------------------
 
+    def measured(self, table: LocationTable, aor: str, contact: Contact, microseconds: int) -> None:
+        new = table.measured(aor, contact, microseconds)
+        least, least_difference = self.latency_event_min_us, self.latency_event_min_us_delta
+        long = least > 0 and microseconds >= least
+        other = least_difference > 0 and abs(microseconds - contact.latency) >= least_difference
+        if long or other or not (least > 0 or least_difference > 0):
+            self.services.events.raise_event("E_UL_LATENCY_UPDATE", self._attributes(table, aor, new))
+
     def _changed(self, table: LocationTable, change: Change, aor: str, contact: Contact | None) -> None:
+        self.services.events.raise_event(change.value, self._attributes(table, aor, contact))
+
+    def _attributes(
+        self, table: LocationTable, aor: str, contact: Contact | None
+    ) -> list[tuple[str, int | str | None]]:
         attributes: list[tuple[str, int | str | None]] = [("domain", table.name), ("aor", aor)]
         if contact is not None:
             attributes += [
@@ -140,10 +153,10 @@ class UserLocation(StoreParameters, Module):
                 ("callid", contact.call_id),
                 ("cseq", contact.cseq),
                 ("attr", contact.attributes or ""),
-                ("latency", 0),
+                ("latency", contact.latency),
                 ("shtag", ""),
             ]
-        self.services.events.raise_event(change.value, attributes)
+        return attributes
 
     def _mask(self, names: frozenset[str]) -> int:
         """Branch flags as a mask: a flag's bit is its place among the names seen so far, `nat_bflag` the first."""
