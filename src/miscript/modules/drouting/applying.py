@@ -93,30 +93,50 @@ def user_for(user: str, gateway: Gateway, *, strip: bool = True, prefix: bool = 
     return f"{gateway.prefix}{user}" if prefix else user
 
 
-def uri_for(base: SipUri, gateway: Gateway) -> str:
-    """The Request-URI for a gateway: its own address and parameters, the number of `base` and its parameters."""
-    user = user_for(base.user or "", gateway)
-    password = "" if base.password is None else f":{base.password}"
-    to = gateway.uri
-    port = f":{to.port_text}" if to.port_text else ""
-    params = "".join(f";{params}" for params in (to.params, base.params) if params)
-    headers = to.headers or base.headers
-    at = f"{user}{password}@" if user else ""
-    return f"{to.scheme}:{at}{to.host}{port}{params}{f'?{headers}' if headers else ''}"
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """What a Request-URI has beside the place it goes to: the user, and text to go behind user and place."""
+
+    user: str
+    password: str
+    params: str
+    headers: str | None
+
+    @classmethod
+    def of(cls, uri: SipUri) -> Dialled:
+        return cls(
+            uri.user or "",
+            "" if uri.password is None else f":{uri.password}",
+            f";{uri.params}" if uri.params else "",
+            uri.headers,
+        )
+
+    def uri_for(self, gateway: Gateway) -> str:
+        """The Request-URI for a gateway: its own address and parameters, the number and the parameters from here."""
+        user = user_for(self.user, gateway) if gateway.strip or gateway.prefix else self.user
+        at = f"{user}{self.password}@" if user else ""
+        headers = gateway.uri.headers or self.headers
+        tail = f"?{headers}" if headers else ""
+        return f"{gateway.uri.scheme}:{at}{gateway.place}{self.params}{tail}"
 
 
 def apply(run: Run, partition: Partition, base: SipUri, hops: Sequence[Hop], rule: Rule | None = None) -> bool:
-    """Send the request of `run` to the first of `hops`, and keep the others; False when that gives no URI."""
+    """Send the request of `run` to the first of `hops`, and keep the others; False when there is no request.
+
+    What an earlier routing has left must have been cleared.
+    """
     message = request_of(run)
-    first = hops[0].gateway
-    if message is None or not _put(message, uri_for(base, first), first.socket):
+    if message is None:
         return False
+    dialled, first = Dialled.of(base), hops[0].gateway
+    message.branch.uri = dialled.uri_for(first)  # a URI, as it is made of parts of two
+    if first.socket is not None:
+        message.branch.socket = first.socket
     names, avps = partition.avps, run.avps
-    names.clear(run)
     backwards = hops[::-1]
     if len(hops) > 1:
         later = backwards[:-1]
-        avps[names.ruri] = [uri_for(base, hop.gateway) for hop in later]
+        avps[names.ruri] = [dialled.uri_for(hop.gateway) for hop in later]
         avps[names.socket] = [str(hop.gateway.socket or "") for hop in later]
     avps[names.gateway] = [hop.gateway.id for hop in backwards]
     avps[names.gateway_attributes] = [hop.gateway.attributes for hop in backwards]
@@ -160,11 +180,11 @@ def next_hop(run: Run, partition: Partition) -> bool:
             return True
 
 
-def attributes_now(run: Run, names: AvpNames) -> tuple[str, str, str]:
-    """The attributes of rule, gateway and carrier in use."""
+def attributes_now(run: Run, names: AvpNames) -> tuple[str | None, str | None, str | None]:
+    """The attributes of rule, gateway and carrier in use; None where there is no rule."""
     kept = (names.rule_attributes, names.gateway_attributes, names.carrier_attributes)
-    rule, gateway, carrier = (str(_last(run.avps, name) or "") for name in kept)
-    return rule, gateway, carrier
+    found = [value if isinstance(value := _last(run.avps, name), str) else None for name in kept]
+    return found[0], found[1], found[2]
 
 
 def _put(message: Message, uri: str, socket: ListeningSocket | None) -> bool:

@@ -44,6 +44,16 @@ def _not_in_ids(extra: str) -> re.Pattern[str]:
     return re.compile(f"[^A-Za-z0-9{re.escape(extra)}]" if extra else "[^A-Za-z0-9]")
 
 
+@lru_cache(maxsize=8)
+def plain_lists(extra: str = ID_CHARACTERS) -> re.Pattern[str]:
+    """A pattern for most lists: what it matches whole is one, without a second look.
+
+    Not all of them match: it knows neither blanks nor large weights, and no more than `MAX_ENTRIES` entries.
+    """
+    entry = f"#?[A-Za-z0-9{re.escape(extra)}]+(?:=[0-9]{{1,9}})?"
+    return re.compile(f"(?:{entry}(?:,{entry}){{0,{MAX_ENTRIES - 1}}})?")
+
+
 def bad_id(text: str, extra: str = ID_CHARACTERS) -> str | None:
     """What keeps `text` from being an id, None when it is one."""
     if not text:

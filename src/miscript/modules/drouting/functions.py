@@ -113,6 +113,8 @@ class RoutingFunctions(Base):
         if base is None:
             log.error("do_routing: the Request-URI '%s' is none", message.uri)
             return -1
+        if not wanted.only_checks:
+            partition.avps.clear(run)
         if wanted.group is None or wanted.group == NO_GROUP:
             return self._route_caller(run, partition, wanted, base)
         return self._route_in_group(run, partition, wanted, base, wanted.group)
@@ -293,6 +295,7 @@ class RoutingFunctions(Base):
         found = self.partition_for(partition, "route_to_carrier")
         if found is None or found.data is None:
             return -1
+        found.avps.clear(run)
         hops: list[Hop] = []
         for id in (part.strip() for part in carriers.split(",")):
             carrier = found.data.carriers.get(id)
@@ -315,6 +318,7 @@ class RoutingFunctions(Base):
         found = self.partition_for(partition, "route_to_gw")
         if found is None or found.data is None:
             return -1
+        found.avps.clear(run)
         hops: list[Hop] = []
         for id in (part.strip() for part in gw_id.split(",")):
             gateway = found.data.gateways.get(id)

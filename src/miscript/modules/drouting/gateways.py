@@ -5,7 +5,7 @@ Source: OpenSIPS manual, module drouting, "Destination/Gateways", "Carriers" and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
@@ -61,6 +61,13 @@ class Gateway:
     targets: tuple[Target, ...] = ()
     state: State = State.ACTIVE
     stored: State = State.ACTIVE
+    place: str = field(init=False)
+    """Host, port and parameters as a Request-URI has them."""
+
+    def __post_init__(self) -> None:
+        port = f":{self.uri.port_text}" if self.uri.port_text else ""
+        params = f";{self.uri.params}" if self.uri.params else ""
+        self.place = f"{self.uri.host}{port}{params}"
 
     @property
     def usable(self) -> bool:
@@ -120,6 +127,13 @@ def parse_address(text: str) -> tuple[SipUri, str]:
     if not uri.host:
         raise SipSyntaxError(f"'{text}' is not the address of a gateway, expected [sip:][user@]host[:port][;params]", 0)
     return uri, whole.partition(":")[2].rpartition("@")[2]
+
+
+def parse_prefix(text: str) -> str:
+    """The column `pri_prefix`: what can begin the user of a URI.  Raises `SipSyntaxError`."""
+    if text and SipUri.parse(f"sip:{text}@host").user != text:
+        raise SipSyntaxError(f"'{text}' cannot stand in front of a number", 0)
+    return text
 
 
 def transport_of(uri: SipUri) -> str:

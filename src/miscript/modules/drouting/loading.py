@@ -25,10 +25,10 @@ from ...sip.uri import SipUri
 from ...time_recurrence import TimeRecurrenceError, parse_time_recurrence
 from ...values import encode
 from .cells import BadRow, LoadError, flag_of, integer, required, text_of_cell
-from .destinations import BadList, bad_id
-from .gateways import OFF, ONLY_FIRST, Carrier, Gateway, Probe, State, numeric_target, parse_address
+from .destinations import BadList, bad_id, plain_lists
+from .gateways import OFF, ONLY_FIRST, Carrier, Gateway, Probe, State, numeric_target, parse_address, parse_prefix
 from .routing_data import RoutingData
-from .rules import BadRule, RuleTable, parse_groups
+from .rules import BadRule, Manner, RuleTable, parse_groups
 from .seen_ids import SeenIds
 from .sorting import AS_LISTED
 
@@ -144,6 +144,7 @@ class Loader:
         self.rules = Counted()
         self._pace = Pace()
         self._mistakes = 0
+        self._is_plain_list = plain_lists(options.id_characters).fullmatch
         self._checked_lists: set[str] = set()
         self._checked_routes: set[str] = {""}
         self._resolved: dict[tuple[str, str | None, str | None], Sequence[Target]] = {}
@@ -225,7 +226,7 @@ class Loader:
             uri,
             shown,
             max(0, integer(row[4], "strip", table, number)),
-            text_of_cell(row[5]),
+            parse_prefix(text_of_cell(row[5])),
             text_of_cell(row[6]),
             flag_of(Probe, integer(row[7], "probe_mode", table, number), "probe_mode"),
             socket,
@@ -295,7 +296,7 @@ class Loader:
         inner = next((one for one in listed if one.is_carrier), None)
         if inner is not None:
             raise BadRow(f"its gwlist names the carrier '{inner.id}', expected gateways only")
-        self._warn_of_unknown(gwlist, f"carrier '{id}'")
+        self._warn_of_unknown(gwlist, id)
         flags = integer(row[3], "flags", table, number)
         off = bool(flags & OFF)
         if self.options.with_state:
@@ -310,10 +311,11 @@ class Loader:
             off,
         )
 
-    def _warn_of_unknown(self, gwlist: str, where: str) -> None:
-        """Say once of each list which of its entries nobody knows."""
-        if gwlist in self._checked_lists or len(self._checked_lists) >= CHUNK:
+    def _warn_of_unknown(self, gwlist: str, owner: int | str) -> None:
+        """Say of the first lists which of their entries nobody knows; `owner` is the rule or the carrier."""
+        if len(self._checked_lists) >= CHUNK or gwlist in self._checked_lists:
             return
+        where = f"rule {owner}" if isinstance(owner, int) else f"carrier '{owner}'"
         self._checked_lists.add(gwlist)
         for one in self.data.destinations(gwlist):
             if not self.data.knows(one):
@@ -346,22 +348,17 @@ class Loader:
         priority = integer(row[4], "priority", table, id)
         if timerec:
             parse_time_recurrence(timerec)
-        self.data.destinations(gwlist)
-        self._warn_of_unknown(gwlist, f"rule {id}")
+        if not self._is_plain_list(gwlist):
+            self.data.destinations(gwlist)
+        self._warn_of_unknown(gwlist, id)
         if route not in self._checked_routes and len(self._checked_routes) < CHUNK:
             self._checked_routes.add(route)
             if not self.options.has_route(route):
                 log.warning("rule %d: the script has no route '%s', nothing is run", id, route)
+        manner = Manner(_algorithm(row[7]), route, timerec)
+        attributes = text_of_cell(row[8])
         self.data.rules.add(
-            id,
-            parse_groups(groups),
-            text_of_cell(row[2]).strip(),
-            priority,
-            gwlist,
-            _algorithm(row[7]),
-            route=route,
-            attributes=text_of_cell(row[8]),
-            time_recurrence=timerec,
+            id, parse_groups(groups), text_of_cell(row[2]).strip(), priority, gwlist, attributes, manner
         )
 
 

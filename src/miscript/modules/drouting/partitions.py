@@ -100,8 +100,9 @@ class AvpNames:
 
     def clear(self, run: Run) -> None:
         """Forget what an earlier routing has left."""
-        for name in self.all_names:
-            run.avps.pop(name, None)
+        if run.avps:
+            for name in self.all_names:
+                run.avps.pop(name, None)
 
     @property
     def all_names(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ...exports import Variable, script_function
@@ -129,7 +129,7 @@ class GatewayRecognition(Base):
     async def _places(self, uri: SipUri) -> Sequence[Target]:
         """Where a name leads, by the port that its URI writes out."""
         found = await sip_service(self.services).resolve(uri)
-        return [replace(place, port=uri.port or place.port or DEFAULT_PORTS["udp"]) for place in found]
+        return [place._replace(port=uri.port or place.port or DEFAULT_PORTS["udp"]) for place in found]
 
     def _seek(self, run: Run, partition: str | None, sought: Sought, function: str) -> int:
         if partition == ALL and self.use_partitions:

@@ -16,8 +16,7 @@ import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from ...values import decode, encode
 
@@ -34,7 +33,10 @@ MAX_KNOWN_TEXTS: Final = 4096
 FREED_AT_ONCE: Final = 2000
 """Entries whose memory is given back in one step: a fraction of a millisecond."""
 
-_GROUP = re.compile(r"\s*([0-9]{1,10})\s*", re.ASCII)
+MAX_DIGITS: Final = 10
+"""Digits of a group."""
+
+_GROUP = re.compile(rf"\s*([0-9]{{1,{MAX_DIGITS}}})\s*", re.ASCII)
 
 LONG: Final = 32
 """Rules of one prefix from which on their places are an array: a new one then moves bytes, and copies nothing."""
@@ -43,26 +45,38 @@ Entry: TypeAlias = "int | tuple[int, ...] | array[int]"
 """The place of one rule, or of several with the same prefix, the best first."""
 
 
+class Manner(NamedTuple):
+    """How a rule is used: what few rules have of their own, and is kept once for all that have the same."""
+
+    sorting: str = "N"
+    route: str = ""
+    time_recurrence: str = ""
+
+
+PLAIN: Final = Manner()
+
+
 class BadRule(ValueError):
     """A row that makes no rule; says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One rule and the prefix by which it was found; the texts are those of the table, "" for none."""
 
     id: int
     prefix: str
     priority: int
     gwlist: str
+    attributes: str
     sorting: str
     route: str
-    attributes: str
     time_recurrence: str
 
 
 def parse_groups(text: str) -> tuple[int, ...]:
     """The column `groupid`: numbers with commas between them.  Raises `BadRule`."""
+    if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS:
+        return (int(text),)
     groups = []
     for part in text.split(","):
         found = _GROUP.fullmatch(part)
@@ -77,12 +91,13 @@ def parse_groups(text: str) -> tuple[int, ...]:
 class Texts:
     """A column of texts; what is equal and near is kept once.  Number 0 is the empty text."""
 
-    __slots__ = ("_data", "_ends", "_known")
+    __slots__ = ("_data", "_ends", "_known", "_read")
 
     def __init__(self) -> None:
         self._data = bytearray()
         self._ends = array("Q", [0, 0])
         self._known: dict[str, int] = {"": 0}
+        self._read: dict[int, str] = {0: ""}
 
     def add(self, text: str) -> int:
         """Keep a text; gives its number."""
@@ -97,9 +112,13 @@ class Texts:
         return number
 
     def __getitem__(self, number: int) -> str:
-        if not number:
-            return ""
-        return decode(bytes(self._data[self._ends[number] : self._ends[number + 1]]))
+        text = self._read.get(number)
+        if text is None:
+            text = decode(bytes(self._data[self._ends[number] : self._ends[number + 1]]))
+            if len(self._read) >= MAX_KNOWN_TEXTS:
+                self._read = {0: ""}
+            self._read[number] = text
+        return text
 
     def close(self) -> None:
         """No more will be added: forget what is only needed for that."""
@@ -107,28 +126,31 @@ class Texts:
 
 
 class PrefixIndex:
-    """The prefixes of one group."""
+    """The prefixes of one group, and the lengths that they have, the greatest first."""
 
-    __slots__ = ("_shards", "longest", "size")
+    __slots__ = ("_shards", "lengths", "size")
 
     def __init__(self) -> None:
         self._shards: list[dict[str, Entry]] = [{}]
         self.size = 0
-        self.longest = 0
+        self.lengths: tuple[int, ...] = ()
 
-    def find(self, prefix: str) -> Entry | None:
+    def shard(self, prefix: str) -> dict[str, Entry]:
+        """The dict that holds a prefix, or would."""
         shards = self._shards
-        return shards[hash(prefix) % len(shards)].get(prefix)
+        return shards[hash(prefix) % len(shards)]
 
-    def put(self, prefix: str, entry: Entry) -> None:
-        shards = self._shards
-        shard = shards[hash(prefix) % len(shards)]
-        if prefix not in shard:
-            self.size += 1
-            self.longest = max(self.longest, len(prefix))
-        shard[prefix] = entry
-        if self.size > SPLIT_AT and len(shards) == 1:
+    def add(self, prefix: str, place: int) -> Entry | None:
+        """Put a rule in; when there is one with the same prefix, only give what is there."""
+        known = self.shard(prefix).setdefault(prefix, place)
+        if known is not place:
+            return known
+        self.size += 1
+        if len(prefix) not in self.lengths:
+            self.lengths = tuple(sorted((*self.lengths, len(prefix)), reverse=True))
+        if self.size > SPLIT_AT and len(self._shards) == 1:
             self._split()
+        return None
 
     def _split(self) -> None:
         whole = self._shards[0]
@@ -136,15 +158,16 @@ class PrefixIndex:
         for prefix, entry in whole.items():
             self._shards[hash(prefix) % SHARDS][prefix] = entry
 
-    def of(self, number: str) -> Iterator[tuple[str, Entry]]:
-        """The prefixes of a number that have rules, the longest first; the empty one is last."""
+    def of(self, number: str, *, whole: bool = False) -> Iterator[tuple[str, Entry]]:
+        """The prefixes of a number that have rules, the longest first; `whole`: only the number itself."""
         shards = self._shards
-        count = len(shards)
-        for length in range(min(len(number), self.longest), -1, -1):
-            prefix = number[:length]
-            entry = shards[hash(prefix) % count].get(prefix)
-            if entry is not None:
-                yield prefix, entry
+        count, most = len(shards), len(number)
+        for length in (most,) if whole else self.lengths:
+            if length <= most:
+                prefix = number[:length]
+                entry = shards[hash(prefix) % count].get(prefix)
+                if entry is not None:
+                    yield prefix, entry
 
     def dismantle(self) -> Iterator[None]:
         """Let go of everything, with a pause after each small step; the index is empty afterwards."""
@@ -166,11 +189,11 @@ class RuleTable:
         self._ids = array("q")
         self._priorities = array("i")
         self._lists = array("I")
-        self._sorting = array("I")
-        self._routes = array("I")
         self._attributes = array("I")
-        self._times = array("I")
+        self._manners = array("I")
         self._texts = Texts()
+        self._all_manners: list[Manner] = []
+        self._manner_numbers: dict[Manner, int] = {}
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -186,33 +209,34 @@ class RuleTable:
         prefix: str,
         priority: int,
         gwlist: str,
-        sorting: str,
-        *,
-        route: str = "",
         attributes: str = "",
-        time_recurrence: str = "",
+        manner: Manner = PLAIN,
     ) -> None:
         """A new rule, behind those of the same prefix and priority.
 
         Raises `BadRule` for a prefix with other characters; the rest of it is right.
         """
-        bad = self._bad_prefix.search(prefix)
-        if bad is not None:
-            raise BadRule(f"the prefix '{prefix}' has '{bad[0]}' in it, expected digits and extra_prefix_chars")
-        place, add_text = len(self._ids), self._texts.add
+        if not (prefix.isascii() and prefix.isdecimal()):
+            bad = self._bad_prefix.search(prefix)
+            if bad is not None:
+                raise BadRule(f"the prefix '{prefix}' has '{bad[0]}' in it, expected digits and extra_prefix_chars")
+        place = len(self._ids)
         self._ids.append(id)
         self._priorities.append(priority)
-        self._lists.append(add_text(gwlist))
-        self._sorting.append(add_text(sorting))
-        self._routes.append(add_text(route))
-        self._attributes.append(add_text(attributes))
-        self._times.append(add_text(time_recurrence))
+        self._lists.append(self._texts.add(gwlist))
+        self._attributes.append(self._texts.add(attributes))
+        number = self._manner_numbers.get(manner)
+        if number is None:
+            number = self._manner_numbers[manner] = len(self._all_manners)
+            self._all_manners.append(manner)
+        self._manners.append(number)
         for group in groups:
             index = self._groups.get(group)
             if index is None:
                 index = self._groups[group] = PrefixIndex()
-            known = index.find(prefix)
-            index.put(prefix, place if known is None else self._inserted(known, place))
+            known = index.add(prefix, place)
+            if known is not None:
+                index.shard(prefix)[prefix] = self._inserted(known, place)
 
     def _inserted(self, known: Entry, place: int) -> Entry:
         """The places with a new one among them: the highest priority first, equal ones as they came."""
@@ -234,9 +258,7 @@ class RuleTable:
         index = self._groups.get(group)
         if index is None:
             return
-        for prefix, entry in index.of(number):
-            if whole and len(prefix) < len(number):
-                return
+        for prefix, entry in index.of(number, whole=whole):
             for place in (entry,) if isinstance(entry, int) else entry:
                 yield self._rule(place, prefix)
 
@@ -247,10 +269,8 @@ class RuleTable:
             prefix,
             self._priorities[place],
             texts[self._lists[place]],
-            texts[self._sorting[place]],
-            texts[self._routes[place]],
             texts[self._attributes[place]],
-            texts[self._times[place]],
+            *self._all_manners[self._manners[place]],
         )
 
     def dismantle(self) -> Iterator[None]:
@@ -258,8 +278,7 @@ class RuleTable:
         while self._groups:
             _, index = self._groups.popitem()
             yield from index.dismantle()
-        for column in (self._ids, self._priorities, self._lists, self._sorting, self._routes, self._attributes):
+        for column in (self._ids, self._priorities, self._lists, self._attributes, self._manners):
             del column[:]
             yield
-        del self._times[:]
         self._texts = Texts()
