@@ -29,7 +29,7 @@ def some(*weights: int, states: dict[int, State] | None = None) -> DestinationSe
     for number, weight in enumerate(weights):
         text = f"sip:127.0.0.1:{7000 + number}"
         state = (states or {}).get(number, State.ACTIVE)
-        made.append(Destination(1, text, SipUri.parse(text), weight=weight, state=state))
+        made.append(Destination(1, text, weight=weight, state=state))
     return set_of(1, made)
 
 
@@ -161,9 +161,7 @@ def test_the_lowest_load_comes_first_and_who_has_none_is_left_out():
 
 def test_the_highest_priority_comes_first():
     text = "sip:127.0.0.1"
-    made = [
-        Destination(1, f"{text}:{n}", SipUri.parse(text), priority=p) for n, p in enumerate([4, 2, 2, 4, 0, 3, 1, 0])
-    ]
+    made = [Destination(1, f"{text}:{n}", priority=p) for n, p in enumerate([4, 2, 2, 4, 0, 3, 1, 0])]
     assert [one.text[-1] for one in set_of(1, made).destinations] == list("03512647")
 
 

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import accumulate
+from typing import TypeAlias
 
-from ...sip.sockets import ListeningSocket, Target
-from ...sip.uri import SipUri
+from ...sip.sockets import ListeningSocket
+
+Place: TypeAlias = tuple[str, int]
 
 
 class State(IntEnum):
@@ -51,14 +53,14 @@ def state_named(text: str) -> State | None:
 class Destination:
     """One destination of a set, `number` being its place in it.
 
-    `targets` are the places that its URI leads to.  `always_probed` is the column `probe_mode`.  `used` counts its
-    turns of the round robin, `failures` what speaks against it in a row, `first_hits` how often it was chosen.
+    `text` is its URI, `places` the addresses and ports that it leads to.  `always_probed` is the column `probe_mode`.
+    `used` counts its turns of the round robin, `failures` what speaks against it in a row, `first_hits` how often it
+    was chosen.
     """
 
     set_id: int
     text: str
-    uri: SipUri
-    targets: tuple[Target, ...] = ()
+    places: tuple[Place, ...] = ()
     socket: ListeningSocket | None = None
     weight: int = 1
     priority: int = 0
@@ -78,7 +80,7 @@ class Destination:
 
     def is_at(self, address: str, port: int) -> bool:
         """Whether it is at this address; port 0 stands for any."""
-        return any(target.address == address and port in (0, target.port) for target in self.targets)
+        return any(address == own and port in (0, its_port) for own, its_port in self.places)
 
 
 @dataclass(frozen=True, slots=True)

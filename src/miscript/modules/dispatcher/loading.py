@@ -11,24 +11,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 from ...database import Cell, Database, DatabaseError, check_version
-from ...sip.sockets import ListeningSocket, Target
+from ...sip.sockets import ListeningSocket, Target, ip_address
 from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri
 from ...values import INT_MAX, INT_MIN
-from .destinations import Destination, DestinationSet, State, by_priority
+from .destinations import Destination, DestinationSet, Place, State, by_priority
 
 log = logging.getLogger("miscript.dispatcher")
 
-T = TypeVar("T")
-
 TABLE_VERSION: Final = 9
-PORTION: Final = 50
-"""Rows worked on before others have their turn: a millisecond or two."""
+SLICE_SECONDS: Final = 0.001
+"""How long a table is worked on before others have their turn."""
+
+CHUNK: Final = 500
+"""Rows that the database is asked for at a time."""
 
 NAMES_AT_A_TIME: Final = 32
 """Host names looked up at the same time."""
@@ -66,6 +68,19 @@ class Columns:
         )
 
 
+class Turns:
+    """Lets others have their turn after each slice of work."""
+
+    def __init__(self) -> None:
+        self._end = time.perf_counter() + SLICE_SECONDS
+
+    async def next(self) -> None:
+        """A piece of work is done."""
+        if time.perf_counter() > self._end:
+            await asyncio.sleep(0)
+            self._end = time.perf_counter() + SLICE_SECONDS
+
+
 @dataclass(slots=True)
 class Loaded:
     """What a table had: sets in the order in which they came, and how many destinations were taken and left out.
@@ -78,6 +93,16 @@ class Loaded:
     taken: int = 0
     discarded: int = 0
 
+    async def let_go(self) -> None:
+        """Nobody needs it any more; so many objects are not let go of at once."""
+        turns = Turns()
+        while self.addresses:
+            self.addresses.popitem()
+            await turns.next()
+        while self.sets:
+            self.sets.popitem()  # whoever still looks at it keeps it whole
+            await turns.next()
+
 
 Resolve = Callable[[SipUri], Awaitable[Sequence[Target]]]
 SocketNamed = Callable[[str], ListeningSocket | None]
@@ -86,47 +111,52 @@ Inherit = Callable[[Destination], None]
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """Reads tables.  `with_state`: the column `state` counts."""
+    """Reads tables."""
 
     columns: Columns
     resolve: Resolve
     socket_named: SocketNamed
 
     async def load(self, database: Database, table: str, *, with_state: bool, inherit: Inherit) -> Loaded:
-        """Read a table whole; `inherit` gives each destination what it takes over.  Raises DatabaseError."""
+        """Read a table whole; `inherit` gives each destination what it takes over.
+
+        `with_state`: the column `state` counts.  Raises DatabaseError.
+        """
         await check_version(database, table, TABLE_VERSION)
-        found = Loaded()
+        found, turns = Loaded(), Turns()
         rows: dict[int, list[Destination]] = {}
         known: set[tuple[int, str, ListeningSocket | None]] = set()
-        names: list[Destination] = []
-        async for number, row in self._rows(database, table):
-            destination = self._destination(f"table '{table}', row {number}", row, with_state)
-            if destination is None:
-                found.discarded += 1
-                continue
-            key = (destination.set_id, destination.text, destination.socket)
-            if key in known:
-                log.error("%s is there twice, the second is left out", _named(destination))
-                found.discarded += 1
-                continue
-            known.add(key)
-            rows.setdefault(destination.set_id, []).append(destination)
-            names.append(destination)
+        names: list[tuple[Destination, SipUri]] = []
+        number = 0
+        async for chunk in database.rows(table, self.columns.names, order="id", chunk=CHUNK):
+            for row in chunk:
+                await turns.next()
+                number += 1
+                made = self._destination(f"table '{table}', row {number}", row, with_state)
+                if made is None:
+                    found.discarded += 1
+                    continue
+                destination, uri = made
+                key = (destination.set_id, destination.text, destination.socket)
+                if key in known:
+                    log.error("%s is there twice, the second is left out", _named(destination))
+                    found.discarded += 1
+                    continue
+                known.add(key)
+                rows.setdefault(destination.set_id, []).append(destination)
+                if ip_address(uri.maddr or uri.host) is None:
+                    names.append((destination, uri))
+                else:
+                    destination.places = _places(await self.resolve(uri))
         await self._look_up(names)
-        await self._assemble(found, rows, inherit)
+        await self._assemble(found, rows, inherit, turns)
+        while known:  # so many objects are not let go of at once
+            known.pop()
+            await turns.next()
         return found
 
-    async def _rows(self, database: Database, table: str) -> AsyncIterator[tuple[int, Sequence[Cell]]]:
-        number = 0
-        async for rows in database.rows(table, self.columns.names, order="id", chunk=1000):
-            for row in rows:
-                number += 1
-                yield number, row
-                if number % PORTION == 0:
-                    await asyncio.sleep(0)
-
-    def _destination(self, where: str, row: Sequence[Cell], with_state: bool) -> Destination | None:
-        """A row as a destination; None, with a line in the log, when nothing can be sent to it.
+    def _destination(self, where: str, row: Sequence[Cell], with_state: bool) -> tuple[Destination, SipUri] | None:
+        """A row as a destination, and its URI; None, with a line in the log, when nothing can be sent to it.
 
         Raises DatabaseError for a row that should not be there.
         """
@@ -148,10 +178,9 @@ class Loader:
         if not uri.host or uri.scheme.lower() not in ("sip", "sips"):
             log.error("%s: nothing can be sent to such a URI, the destination is left out", where)
             return None
-        return Destination(
+        destination = Destination(
             set_id,
             text,
-            uri,
             socket=self._socket(where, _text(row[2])),
             weight=weight,
             priority=priority,
@@ -160,6 +189,7 @@ class Loader:
             always_probed=probe_mode == 1,
             state=_state(where, state) if with_state else State.ACTIVE,
         )
+        return destination, uri
 
     def _socket(self, where: str, text: str) -> ListeningSocket | None:
         if not text:
@@ -169,46 +199,46 @@ class Loader:
             log.error("%s: we do not listen at '%s', any socket will be used", where, text)
         return found
 
-    async def _look_up(self, destinations: Sequence[Destination]) -> None:
-        """Find the addresses of all; those without one have no targets."""
-        for portion in _portions(destinations, NAMES_AT_A_TIME):
-            found = await asyncio.gather(*(self.resolve(one.uri) for one in portion), return_exceptions=True)
-            for destination, targets in zip(portion, found, strict=True):
+    async def _look_up(self, names: Sequence[tuple[Destination, SipUri]]) -> None:
+        """Find the addresses of those that have names; one without any has no places."""
+        for at in range(0, len(names), NAMES_AT_A_TIME):
+            portion = names[at : at + NAMES_AT_A_TIME]
+            results = await asyncio.gather(*(self.resolve(uri) for _, uri in portion), return_exceptions=True)
+            for (destination, _), targets in zip(portion, results, strict=True):
                 if isinstance(targets, BaseException):
-                    log.error("%s has no address: %s", _named(destination), targets)
+                    log.error("%s: its name cannot be looked up: %s", _named(destination), targets)
                 else:
-                    destination.targets = tuple(targets)
-            await asyncio.sleep(0)
+                    destination.places = _places(targets)
 
-    async def _assemble(self, found: Loaded, rows: dict[int, list[Destination]], inherit: Inherit) -> None:
-        for set_id, destinations in rows.items():
-            reachable = [one for one in destinations if one.targets]
-            for one in (one for one in destinations if not one.targets):
-                log.error("%s has no address, it is left out", _named(one))
-            found.discarded += len(destinations) - len(reachable)
-            if not reachable:
-                continue
-            made = found.sets[set_id] = DestinationSet(set_id)
-            for portion in _portions(list(by_priority(reachable)), PORTION):
-                for one in portion:
-                    inherit(one)
-                    made.append(one)
-                await asyncio.sleep(0)
-            found.taken += len(reachable)
+    async def _assemble(
+        self, found: Loaded, rows: dict[int, list[Destination]], inherit: Inherit, turns: Turns
+    ) -> None:
+        for set_id in list(rows):
+            made = DestinationSet(set_id)
+            for one in by_priority(rows.pop(set_id)):
+                await turns.next()
+                if not one.places:
+                    log.error("%s has no address, it is left out", _named(one))
+                    found.discarded += 1
+                    continue
+                inherit(one)
+                made.append(one)
+            if made.destinations:
+                found.sets[set_id] = made
+                found.taken += len(made.destinations)
         for made in reversed(found.sets.values()):
-            for portion in _portions(made.destinations, PORTION):
-                for one in portion:
-                    for address in {target.address for target in one.targets}:
-                        found.addresses.setdefault(address, []).append(one)
-                await asyncio.sleep(0)
+            for one in made.destinations:
+                await turns.next()
+                for address in {address for address, _ in one.places}:
+                    found.addresses.setdefault(address, []).append(one)
+
+
+def _places(targets: Sequence[Target]) -> tuple[Place, ...]:
+    return tuple(dict.fromkeys((target.address, target.port) for target in targets))
 
 
 def _named(destination: Destination) -> str:
     return f"destination '{destination.text}' of set {destination.set_id}"
-
-
-def _portions(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    return (items[at : at + size] for at in range(0, len(items), size))
 
 
 def _text(cell: Cell) -> str:

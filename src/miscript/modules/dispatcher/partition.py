@@ -84,8 +84,8 @@ class Partition:
         `inherit`: destinations that were there keep their states.
         """
         async with self._reloading:
-            before = self._loaded.sets
-            self._status(2 if before else -1, "reload in progress" if before else "loading", "starting DB data loading")
+            there = bool(self._loaded.sets)
+            self._status(2 if there else -1, "reload in progress" if there else "loading", "starting DB data loading")
             self._changes = {}
             try:
                 loaded = await self._loader.load(
@@ -96,18 +96,20 @@ class Partition:
                 )
             except DatabaseError:
                 self._status(
-                    1 if before else -2,
-                    "data available" if before else "no data loaded",
+                    1 if there else -2,
+                    "data available" if there else "no data loaded",
                     "DB data loading failed, discarding",
                 )
                 raise
             finally:
                 changes, self._changes = self._changes, None
+            before = self._loaded
             self._put_in_force(loaded, changes if inherit else {})
             if not inherit:
                 self._unsaved.clear()
             self._status(1, "data available", "DB data loading successfully completed")
             self._tell(self.name, f"{loaded.taken} destinations loaded ({loaded.discarded} discarded)")
+            await before.let_go()
 
     def _inherited(self, destination: Destination) -> None:
         within = self._loaded.sets.get(destination.set_id)
