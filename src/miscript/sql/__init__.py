@@ -3,12 +3,14 @@
 ```
 urls         what a db_url says, without anything being opened
 cells        values of scripts ⇄ values of columns
-database     SqlDatabase: a pool of connections to one URL, and the work on tables
+tables       the statements that work on tables
+database     SqlDatabase: a pool of connections to one URL, with deadlines
 driver       SqlDriver: which databases are open, what kind they are of
 definitions  the tables that modules use, as miscript defines them
+schema       making them, and bringing older ones up to date
 ```
 
-`database`, `cells` and `definitions` import SQLAlchemy, so they are imported when the first URL is opened.
+All but `urls` and `driver` import SQLAlchemy, so they are imported when the first URL is opened.
 
 Source: miscript.database (what the methods mean); OpenSIPS manual, modules db_sqlite, db_postgres, db_mysql.
 """

@@ -13,35 +13,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchTableError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, NoSuchTableError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ..database import Cell, DatabaseError, Result, Tables, Where, checked_name
-from .cells import TimeText, plain_row, stored
+from ..database import Cell, DatabaseError, Tables, Where
+from .cells import plain_row
+from .tables import PORTION, Shapes, SqlTables
 
 log = logging.getLogger("miscript.database")
 
 T = TypeVar("T")
 
-PORTION: Final = 250
-"""Rows between two turns of other work."""
-
 CLOSING_SECONDS: Final = 3.0
-
-_OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "=": lambda column, value: column == value,
-    "!=": lambda column, value: column != value,
-    "<": lambda column, value: column < value,
-    ">": lambda column, value: column > value,
-    "<=": lambda column, value: column <= value,
-    ">=": lambda column, value: column >= value,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +46,7 @@ class Manners:
     begin: str = "BEGIN"
     slow: float = 0.0
     failures: tuple[type[Exception], ...] = ()
-    interrupt: Callable[[AsyncConnection], None] = lambda connection: None
+    interrupt: Callable[[AsyncConnection], Coroutine[Any, Any, object] | None] = lambda connection: None
     streamed: int = PORTION
     """Rows between two turns of other work, when they come one by one."""
 
@@ -70,17 +59,17 @@ class Deadline:
         self._name = name
         self._left_behind: set[asyncio.Future[Any]] = set()
 
-    async def bound(self, work: Awaitable[T], leaving: Callable[[], None] = lambda: None) -> T:
-        """The result of `work`; DatabaseError once its time is over.  `leaving` is called when it is left behind."""
+    async def bound(self, work: Awaitable[T], leaving: Callable[[asyncio.Future[Any]], None] = lambda task: None) -> T:
+        """The result of `work`; DatabaseError once its time is over.  `leaving` gets what is left behind then."""
         task = asyncio.ensure_future(work)
         try:
             done, _ = await asyncio.wait({task}, timeout=self.seconds)
         except asyncio.CancelledError:
-            leaving()
+            leaving(task)
             self._leave(task)
             raise
         if not done:
-            leaving()
+            leaving(task)
             self._leave(task)
             raise DatabaseError(f"{self._name} has not answered within {self.seconds:g} seconds")
         return task.result()
@@ -103,199 +92,6 @@ class Deadline:
     async def all_ended(self) -> None:
         if self._left_behind:
             await asyncio.wait(self._left_behind, timeout=CLOSING_SECONDS)
-
-
-class Shapes:
-    """The columns of tables and their types, read from the server once."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._known: dict[str, sa.Table] = {}
-
-    async def of(self, connection: AsyncConnection, name: str, columns: Sequence[str] = ()) -> sa.Table:
-        """The table `name`, looked at again when it lacks one of `columns`.  Raises DatabaseError."""
-        for column in (name, *columns):
-            checked_name(column)
-        table = self._known.get(name)
-        if table is None or any(column not in table.c for column in columns):
-            table = self._known[name] = await connection.run_sync(_look_at, name)
-        for column in columns:
-            if column not in table.c:
-                raise DatabaseError(f"the table '{name}' of {self._url} has no column '{column}'")
-        return table
-
-    def forget(self) -> None:
-        self._known.clear()
-
-
-def _look_at(connection: sa.Connection, name: str) -> sa.Table:
-    columns = sa.inspect(connection).get_columns(name)
-    if not columns:
-        raise NoSuchTableError(name)
-    return sa.Table(name, sa.MetaData(), *[sa.Column(c["name"], _type(connection, c["type"])) for c in columns])
-
-
-def _type(connection: sa.Connection, kind: Any) -> Any:
-    if connection.dialect.name == "sqlite" and isinstance(kind, sa.DateTime | sa.Date):
-        return TimeText()
-    if isinstance(kind, sa.Enum):
-        return sa.String()  # what is no value of it is for the server to refuse
-    return kind
-
-
-class SqlTables:
-    """The methods of `miscript.database.Tables`; who derives says on which connection they run."""
-
-    def __init__(self, shapes: Shapes) -> None:
-        self._shapes = shapes
-
-    async def _run(
-        self,
-        work: Callable[[AsyncConnection], Awaitable[T]],
-        *,
-        reads: bool = False,
-        whole: bool = False,
-    ) -> T:
-        """Do `work`.  One that only `reads` may be tried again; `whole`: it is a transaction."""
-        raise NotImplementedError
-
-    async def select(
-        self,
-        table: str,
-        columns: Sequence[str] = (),
-        where: Sequence[Where] = (),
-        *,
-        order: str = "",
-        limit: int | None = None,
-    ) -> Result:
-        async def work(connection: AsyncConnection) -> Result:
-            statement = await self._selection(connection, table, columns, where, order)
-            if limit is not None:
-                statement = statement.limit(max(limit, 0))
-            return await _result(await connection.execute(statement))
-
-        return await self._run(work, reads=True)
-
-    async def _selection(
-        self, connection: AsyncConnection, table: str, columns: Sequence[str], where: Sequence[Where], order: str
-    ) -> sa.Select[Any]:
-        name, _, direction = order.partition(" ")
-        if direction.upper() not in ("", "ASC", "DESC"):
-            raise DatabaseError(f"'{order}' is no order: expected a column, with DESC behind it or not")
-        needed = [*columns, *(condition.column for condition in where), *([name] if name else [])]
-        shape = await self._shapes.of(connection, table, needed)
-        statement = sa.select(*[shape.c[column] for column in columns] or shape.c).where(*_conditions(shape, where))
-        if name:
-            statement = statement.order_by(shape.c[name].desc() if direction.upper() == "DESC" else shape.c[name])
-        return statement
-
-    async def insert(self, table: str, *rows: Mapping[str, Cell]) -> None:
-        if not rows:
-            return
-        names = list(rows[0])
-        for number, row in enumerate(rows, 1):
-            if row.keys() != rows[0].keys():
-                raise DatabaseError(f"row {number} has other columns than the first")
-
-        async def work(connection: AsyncConnection) -> None:
-            shape = await self._shapes.of(connection, table, names)
-            for begin in range(0, len(rows), PORTION):
-                portion = rows[begin : begin + PORTION]
-                ready = [{n: stored(row[n], shape.c[n]) for n in names} for row in portion]
-                await connection.execute(shape.insert().inline(), ready if len(ready) > 1 else ready[0])
-
-        await self._run(work, whole=len(rows) > 1)
-
-    async def update(self, table: str, values: Mapping[str, Cell], where: Sequence[Where] = ()) -> int:
-        if not values:
-            raise DatabaseError(f"no columns of '{table}' to set")
-
-        async def work(connection: AsyncConnection) -> int:
-            shape = await self._shapes.of(connection, table, [*values, *(w.column for w in where)])
-            return (await connection.execute(_updating(shape, values, where))).rowcount
-
-        return await self._run(work)
-
-    async def delete(self, table: str, where: Sequence[Where] = ()) -> int:
-        async def work(connection: AsyncConnection) -> int:
-            shape = await self._shapes.of(connection, table, [w.column for w in where])
-            return (await connection.execute(shape.delete().where(*_conditions(shape, where)))).rowcount
-
-        return await self._run(work)
-
-    async def replace(self, table: str, values: Mapping[str, Cell], keys: Sequence[str]) -> None:
-        missing = [key for key in keys if key not in values]
-        if missing:
-            raise DatabaseError(f"'{missing[0]}' is a key of the row but has no value")
-
-        async def work(connection: AsyncConnection) -> None:
-            shape = await self._shapes.of(connection, table, list(values))
-            names = list(keys) or await connection.run_sync(_unique_keys, table, list(values))
-            where = [Where(name, values[name]) for name in names]
-            if not where or not (await connection.execute(_updating(shape, values, where))).rowcount:
-                ready = {name: stored(value, shape.c[name]) for name, value in values.items()}
-                await connection.execute(shape.insert().inline(), ready)
-
-        try:
-            await self._run(work, whole=True)
-        except DatabaseError as error:
-            if not isinstance(error.__cause__, IntegrityError):
-                raise
-            await self._run(work, whole=True)  # someone else has inserted the row meanwhile: now it is updated
-
-    async def query(self, sql: str, values: Mapping[str, Cell] | None = None) -> Result:
-        async def work(connection: AsyncConnection) -> Result:
-            if values is not None:
-                return await _result(await connection.execute(sa.text(sql), dict(values)))
-            # as it stands: a `:` or `%` in it means nothing
-            options = {"no_parameters": True}
-            return await _result(await connection.exec_driver_sql(sql, execution_options=options))
-
-        return await self._run(work)
-
-
-def _conditions(shape: sa.Table, where: Sequence[Where]) -> list[Any]:
-    return [_condition(shape.c[condition.column], condition) for condition in where]
-
-
-def _condition(column: sa.Column[Any], where: Where) -> Any:
-    if where.operator not in _OPERATORS:
-        raise DatabaseError(f"'{where.operator}' is no operator: expected {', '.join(_OPERATORS)}")
-    if where.value is None:
-        return {"=": column.is_(None), "!=": column.is_not(None)}.get(where.operator, sa.false())
-    return _OPERATORS[where.operator](column, stored(where.value, column))
-
-
-def _updating(shape: sa.Table, values: Mapping[str, Cell], where: Sequence[Where]) -> sa.Update:
-    ready = {name: stored(value, shape.c[name]) for name, value in values.items()}
-    return shape.update().values(ready).where(*_conditions(shape, where))
-
-
-def _unique_keys(connection: sa.Connection, table: str, names: Sequence[str]) -> list[str]:
-    """The columns of a unique key that are all among `names`; none when the table has no such key."""
-    inspector = sa.inspect(connection)
-    found: list[Sequence[str | None]] = [inspector.get_pk_constraint(table).get("constrained_columns") or []]
-    found += [index["column_names"] for index in inspector.get_indexes(table) if index["unique"]]
-    found += [constraint["column_names"] for constraint in inspector.get_unique_constraints(table)]
-    return next(([str(n) for n in key] for key in found if key and set(key) <= set(names)), [])
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of what a driver says; MySQL's says a number first."""
-    said = error.args[1] if len(error.args) > 1 and isinstance(error.args[0], int) else error
-    lines = str(said).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-async def _result(result: sa.CursorResult[Any]) -> Result:
-    if not result.returns_rows:
-        return Result((), [], max(result.rowcount, 0))
-    rows: list[tuple[Cell, ...]] = []
-    while portion := result.fetchmany(PORTION):
-        rows.extend([plain_row(row) for row in portion])
-        if len(portion) == PORTION:
-            await asyncio.sleep(0)
-    return Result(tuple(result.keys()), rows)
 
 
 class SqlDatabase(SqlTables):
@@ -336,7 +132,7 @@ class SqlDatabase(SqlTables):
         """End all connections, whoever uses them; what they are at is given a moment."""
         self._ended()
         try:
-            await self._on(self.engine.dispose())
+            await self.on(self.engine.dispose())
         except DatabaseError as error:
             log.warning("the connections do not end well: %s", error)
         await self._deadline.all_ended()
@@ -362,15 +158,18 @@ class SqlDatabase(SqlTables):
         held: list[AsyncConnection] = []
         attempts = self._attempts(work, self._manners.reads if reads else 1, whole, held)
         try:
-            return await self._deadline.bound(attempts, lambda: self._interrupt(held))
+            return await self._deadline.bound(attempts, lambda task: self.interrupt(*held[-1:]))
         finally:
             taken = time.monotonic() - started
             if self._manners.slow and taken > self._manners.slow:
                 log.warning("%s: a query took %.3f seconds", self.url, taken)
 
-    def _interrupt(self, held: Sequence[AsyncConnection]) -> None:
-        for connection in held[-1:]:
-            self._manners.interrupt(connection)
+    def interrupt(self, *held: AsyncConnection) -> None:
+        """Tell a connection to end what it is at, where its own end would not."""
+        for connection in held:
+            ending = self._manners.interrupt(connection)
+            if ending is not None:
+                self._deadline.behind(ending)
 
     async def _attempts(
         self,
@@ -396,11 +195,11 @@ class SqlDatabase(SqlTables):
             result = await work(connection)
             await connection.exec_driver_sql("COMMIT")
         except BaseException:
-            await self._undo(connection)
+            await self.undo(connection)
             raise
         return result
 
-    async def _undo(self, connection: AsyncConnection) -> None:
+    async def undo(self, connection: AsyncConnection) -> None:
         """Roll back; where that cannot be said, the end of the connection says it."""
         try:
             if not connection.invalidated:
@@ -419,29 +218,29 @@ class SqlDatabase(SqlTables):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tables]:
-        connection = await self._on(self.engine.connect())
-        work = _Transaction(self, connection)
+        held = await self._hold()
         try:
-            await self._on(connection.exec_driver_sql(self._manners.begin))
-            yield work
-            await self._on(connection.exec_driver_sql("COMMIT"))
+            yield _Transaction(self._shapes, held)
+            await held.do(held.connection.exec_driver_sql("COMMIT"))
         except BaseException:
-            self._deadline.behind(self._give_up(work))
+            self._deadline.behind(held.give_up())
             raise
-        await self._on(connection.close())
+        await self.on(held.connection.close())
 
-    async def _give_up(self, work: _Transaction) -> None:
-        connection = work.connection
-        if work.broken:
-            await connection.invalidate()
-        else:
-            await self._undo(connection)
-        await connection.close()
+    async def _hold(self) -> _Held:
+        """A connection on which a transaction has begun."""
+        held = _Held(self, await self.on(self.engine.connect()))
+        try:
+            await held.do(held.connection.exec_driver_sql(self._manners.begin))
+        except BaseException:
+            self._deadline.behind(held.give_up())
+            raise
+        return held
 
-    async def _on(self, work: Awaitable[T], *held: AsyncConnection) -> T:
+    async def on(self, work: Awaitable[T], leaving: Callable[[asyncio.Future[Any]], None] = lambda task: None) -> T:
         """What `work` gives, within the deadline and with the errors of this database."""
         try:
-            return await self._deadline.bound(work, lambda: self._interrupt(held))
+            return await self._deadline.bound(work, leaving)
         except self._failures() as error:
             raise self._error(error) from error
 
@@ -454,28 +253,26 @@ class SqlDatabase(SqlTables):
         order: str = "",
         chunk: int = 2000,
     ) -> AsyncIterator[Sequence[tuple[Cell, ...]]]:
-        connection = await self._on(self.engine.connect())
-        whole = False
+        held = _Held(self, await self.on(self.engine.connect()))
+        connection, at_once = held.connection, self._manners.streamed
         try:
-            await self._on(connection.exec_driver_sql(self._manners.begin.partition(" ")[0]))
-            statement = await self._on(self._selection(connection, table, columns, where, order))
-            result = await self._on(
-                connection.stream(statement, execution_options={"max_row_buffer": self._manners.streamed}), connection
-            )
-            while portion := await self._on(_chunk(result, chunk, self._manners.streamed), connection):
+            await held.do(connection.exec_driver_sql("BEGIN"))
+            statement = await held.do(self.selection(connection, table, columns, where, order))
+            result = await held.do(connection.stream(statement, execution_options={"max_row_buffer": at_once}))
+            while portion := await held.do(_chunk(result, chunk, at_once)):
                 yield portion
-            await self._on(connection.exec_driver_sql("COMMIT"))
-            whole = True
-        finally:
-            if whole:
-                await self._on(connection.close())
-            else:  # what is left of the rows is not waited for
-                self._deadline.behind(self._throw_away(connection))
+            await held.do(connection.exec_driver_sql("COMMIT"))
+        except BaseException:  # also when nobody wants the rest, for which nobody waits
+            self._deadline.behind(held.throw_away())
+            raise
+        await self.on(connection.close())
 
-    async def _throw_away(self, connection: AsyncConnection) -> None:
-        self._manners.interrupt(connection)
-        await connection.invalidate()
-        await connection.close()
+
+def _reason(error: BaseException) -> str:
+    """The first line of what a driver says; MySQL's says a number first."""
+    said = error.args[1] if len(error.args) > 1 and isinstance(error.args[0], int) else error
+    lines = str(said).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 async def _chunk(result: Any, size: int, at_once: int) -> list[tuple[Cell, ...]]:
@@ -489,14 +286,47 @@ async def _chunk(result: Any, size: int, at_once: int) -> list[tuple[Cell, ...]]
     return rows
 
 
-class _Transaction(SqlTables):
-    """Work on one connection, one piece after the other; `broken` once a piece of it has not come to its end."""
+class _Held:
+    """One connection for several pieces of work, one after the other; `left` is the piece that took too long."""
 
     def __init__(self, database: SqlDatabase, connection: AsyncConnection) -> None:
-        super().__init__(database._shapes)
         self._database = database
         self.connection = connection
-        self.broken = False
+        self._left: asyncio.Future[Any] | None = None
+
+    async def do(self, work: Awaitable[T]) -> T:
+        return await self._database.on(work, self._leave)
+
+    def _leave(self, task: asyncio.Future[Any]) -> None:
+        self._left = task
+        self._database.interrupt(self.connection)
+
+    async def give_up(self) -> None:
+        """Undo what was done; a connection that is still at something goes with it."""
+        if self._left is not None:
+            await self.throw_away()
+        else:
+            await self._database.undo(self.connection)
+            await self.connection.close()
+
+    async def throw_away(self) -> None:
+        """End the connection, once nothing works on it any more."""
+        if self._left is not None:
+            await asyncio.wait({self._left}, timeout=CLOSING_SECONDS)
+        else:
+            self._database.interrupt(self.connection)
+            await asyncio.sleep(0)
+        if not self.connection.invalidated:
+            await self.connection.invalidate()
+        await self.connection.close()
+
+
+class _Transaction(SqlTables):
+    """Work on one connection, between BEGIN and COMMIT."""
+
+    def __init__(self, shapes: Shapes, held: _Held) -> None:
+        super().__init__(shapes)
+        self._held = held
 
     async def _run(
         self,
@@ -505,11 +335,7 @@ class _Transaction(SqlTables):
         reads: bool = False,
         whole: bool = False,
     ) -> T:
-        try:
-            return await self._database._on(work(self.connection), self.connection)
-        except (DatabaseError, asyncio.CancelledError) as error:
-            self.broken = self.broken or error.__cause__ is None
-            raise
+        return await self._held.do(work(self._held.connection))
 
     async def rows(
         self,

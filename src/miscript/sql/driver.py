@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..database import masked
 from ..errors import ConfigurationError
 from .urls import ServerUrl, file_of, server_url, ssl_context
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from .database import SqlDatabase
+
+Ending: TypeAlias = Coroutine[Any, Any, object]
 
 CONNECTIONS: Final = 10
 """Connections that a pool may have to a server at a time."""
@@ -125,7 +127,7 @@ class SqlDriver:
             slow=self.habits.slow,
             streamed=kind.streamed,
             failures=tuple(getattr(library, name) for name in kind.failures),
-            interrupt=_interrupt_file if self.kind == "sqlite" else lambda connection: None,
+            interrupt=_interrupt(self.kind, engine, self.habits.seconds),
         )
         return SqlDatabase(
             masked(url),
@@ -187,13 +189,29 @@ def _prepare_files(engine: Any, habits: Habits) -> None:
     event.listen(engine.sync_engine, "connect", connected)
 
 
-def _interrupt_file(connection: AsyncConnection) -> None:
-    """End what a connection to a file is at: its thread would go on, and hold the file."""
-    inner = connection.sync_connection
-    if inner is not None and not inner.closed and not inner.invalidated:
+def _interrupt(kind: str, engine: AsyncEngine, seconds: float) -> Callable[[AsyncConnection], Ending | None]:
+    """What ends the work of a connection where its own end would not.
+
+    A file's thread would go on and hold the file, and MariaDB lets a query go on whose client is gone; asyncpg sees
+    to its own.
+    """
+
+    async def end_thread(raw: Any) -> None:
+        await raw.interrupt()
+        await raw.rollback()  # a cursor that someone still holds would keep the transaction open
+
+    async def end_query(number: int) -> None:
+        async with asyncio.timeout(seconds), engine.connect() as connection:
+            await connection.exec_driver_sql(f"KILL {number}")
+
+    def interrupt(connection: AsyncConnection) -> Ending | None:
+        inner = connection.sync_connection
+        if kind == "postgres" or inner is None or inner.closed or inner.invalidated:
+            return None
         raw: Any = inner.connection.driver_connection
-        if raw is not None:
-            asyncio.ensure_future(raw.interrupt()).add_done_callback(lambda done: done.exception())
+        return end_thread(raw) if kind == "sqlite" else end_query(int(raw.thread_id()))
+
+    return interrupt
 
 
 def _report(engine: Any, url: str, on_connection: Callable[[str, bool], None]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,9 @@ from .tables import PORTION, Table, TextTables
 
 FILE_SECONDS: Final = 10.0
 """How long a file system may take to read or write one file."""
+
+PIECE: Final = 4096
+"""Bytes of a file that are read without others having their turn, and what is left of a line."""
 
 MOST_BYTES: Final = 1 << 30
 """A longer file is refused."""
@@ -174,18 +177,30 @@ class _Transaction(TextTables):
         self._folder._tables.update(self._copies)
 
 
-async def _table_of(name: str, content: str, read_at: int) -> Table:
-    head, _, body = content.partition("\n")
-    table = Table(name, read_columns(head), read_at=read_at)
-    lines = body.split("\n")
+async def _table_of(name: str, content: bytes, read_at: int) -> Table:
+    head, _, body = content.partition(b"\n")
+    table = Table(name, read_columns(head.decode("utf-8", "surrogateescape")), read_at=read_at)
     numbered = next((place for place, column in enumerate(table.columns) if column.auto), None)
-    for begin in range(0, len(lines), PORTION):
-        rows = list(read_rows(table.columns, lines[begin : begin + PORTION], begin + 2))
+    number = 2
+    for piece in _pieces(body):
+        lines = piece.decode("utf-8", "surrogateescape").split("\n")
+        rows = list(read_rows(table.columns, lines, number))
+        number += len(lines)
         if numbered is not None:
             rows = [_with_number(table, row, numbered) for row in rows]
         table.rows.extend(rows)
         await asyncio.sleep(0)
     return table
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """Whole lines, without the end of the last one, some thousand bytes at a time."""
+    begin = 0
+    while begin < len(body):
+        end = body.find(b"\n", begin + PIECE)
+        end = len(body) if end < 0 else end
+        yield body[begin:end]
+        begin = end + 1
 
 
 def _with_number(table: Table, row: Row, place: int) -> Row:
@@ -194,13 +209,13 @@ def _with_number(table: Table, row: Row, place: int) -> Row:
     return row if row[place] is not None else (*row[:place], number, *row[place + 1 :])
 
 
-def _content(path: Path) -> tuple[str, int]:
-    """The text of a file and when it was changed.  Runs in a thread."""
+def _content(path: Path) -> tuple[bytes, int]:
+    """What is in a file and when it was changed.  Runs in a thread."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         if status.st_size > MOST_BYTES:
             raise OSError(f"it is longer than {MOST_BYTES} bytes")
-        return file.read(MOST_BYTES).decode("utf-8", "surrogateescape"), status.st_mtime_ns
+        return file.read(MOST_BYTES), status.st_mtime_ns
 
 
 def _put(path: Path, text: list[str]) -> int:

@@ -19,7 +19,7 @@ from .table_file import Column, Row, Type, comparable, fitting
 
 log = logging.getLogger("miscript.db_text")
 
-PORTION: Final = 1000
+PORTION: Final = 500
 """Rows between two turns of other work."""
 
 Matches: TypeAlias = Callable[[Row], bool]
