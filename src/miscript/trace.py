@@ -63,11 +63,12 @@ def whole_exchange(to: TraceDestination, fields: Fields, source: Address, destin
 
 
 class MessageEvent(NamedTuple):
-    """A SIP message on the wire, or something that a script did while one was dealt with.
+    """A SIP message on the wire, or something that a script did or said while one was dealt with.
 
-    `kind` is "sip", "xlog" or "rest".  `fields` are the parts of the payload in their order, for a SIP message
-    ("payload", its text) alone.  `correlation` is what its packets have in common, such as the Call-ID.  `transport`
-    is "udp", "tcp", "tls" …, `time` seconds since the epoch.  `related` are other names for the same thing, by kind.
+    `kind` is "sip", "xlog" or "rest", or "control" for an event that has `related` alone.  `fields` are the parts of
+    the payload in their order, for a SIP message ("payload", its text) alone.  `correlation` is what its packets have
+    in common, such as the Call-ID.  `transport` is "udp", "tcp", "tls" …, `time` seconds since the epoch.  `related`
+    are other names for the same thing, by kind.
     """
 
     kind: str

@@ -17,8 +17,18 @@ ANSWERED = [*RINGING, "bob > proxy 200 INVITE", "proxy > alice 200 INVITE"]
 OPTIONS = "sip:10.0.0.9"
 
 
-def traced(tmp_path, **parts):
-    return TracedCall(tmp_path, **parts)
+@pytest.fixture
+def traced(tmp_path):
+    """Makes calls through a script of such parts."""
+    made = []
+
+    def make(**parts):
+        made.append(TracedCall(tmp_path, **parts))
+        return made[-1]
+
+    yield make
+    for call in made:
+        call.close()
 
 
 def ring(call, call_id="one"):
@@ -30,33 +40,33 @@ def ring(call, call_id="one"):
 # -- scopes ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_message_is_traced_alone_with_scope_m(tmp_path):
-    call = traced(tmp_path, initial='trace("tid", "m");')
+def test_a_message_is_traced_alone_with_scope_m(traced):
+    call = traced(initial='trace("tid", "m");')
     ring(call)
     assert call.traced == ["alice > proxy INVITE"]
 
 
-def test_a_reply_can_be_traced_where_it_comes(tmp_path):
-    call = traced(tmp_path, reply='trace("tid", "m");')
+def test_a_reply_can_be_traced_where_it_comes(traced):
+    call = traced(reply='trace("tid", "m");')
     ring(call)
     assert call.traced == ["bob > proxy 180 INVITE"]
 
 
-def test_a_transaction_is_traced_with_all_that_comes_and_goes_for_it(tmp_path):
-    call = traced(tmp_path, initial='trace("tid", "t");')
+def test_a_transaction_is_traced_with_all_that_comes_and_goes_for_it(traced):
+    call = traced(initial='trace("tid", "t");')
     call.establish()
     assert call.traced == [*TO_BOB, *ANSWERED[5:]]
 
 
-def test_what_is_not_asked_for_is_not_traced(tmp_path):
-    call = traced(tmp_path, initial='if ($ci == "this") trace("tid", "t");')
+def test_what_is_not_asked_for_is_not_traced(traced):
+    call = traced(initial='if ($ci == "this") trace("tid", "t");')
     ring(call, "other")
     ring(call, "this")
     assert call.traced == RINGING
 
 
-def test_a_busy_call_is_traced_with_its_acks_and_retransmissions(tmp_path):
-    call = traced(tmp_path, initial='trace("tid", "t");')
+def test_a_busy_call_is_traced_with_its_acks_and_retransmissions(traced):
+    call = traced(initial='trace("tid", "t");')
     invite = ring(call)
     call.answer(invite, 486)
     call.answer(invite, 486)
@@ -72,15 +82,15 @@ def test_a_busy_call_is_traced_with_its_acks_and_retransmissions(tmp_path):
     ]
 
 
-def test_what_we_send_again_is_traced_again(tmp_path):
-    call = traced(tmp_path, initial='trace("tid", "t");')
+def test_what_we_send_again_is_traced_again(traced):
+    call = traced(initial='trace("tid", "t");')
     call.invite()
     call.script.advance(0.6)
     assert call.traced == [*TO_BOB, "proxy > bob INVITE"]
 
 
-def test_a_dialog_is_traced_to_its_end_whoever_sends(tmp_path):
-    call = traced(tmp_path, initial='trace("tid", "d");')
+def test_a_dialog_is_traced_to_its_end_whoever_sends(traced):
+    call = traced(initial='trace("tid", "d");')
     call.establish()
     call.in_dialog("BYE", by="bob", cseq=7)
     assert call.traced == [
@@ -93,8 +103,8 @@ def test_a_dialog_is_traced_to_its_end_whoever_sends(tmp_path):
     ]
 
 
-def test_without_a_scope_an_invite_is_traced_with_its_dialog_and_the_rest_with_its_transaction(tmp_path):
-    call = traced(tmp_path, initial='trace("tid");')
+def test_without_a_scope_an_invite_is_traced_with_its_dialog_and_the_rest_with_its_transaction(traced):
+    call = traced(initial='trace("tid");')
     call.establish()
     assert call.traced[-2:] == ["alice > proxy ACK", "proxy > bob ACK"]
     call.send(call.alice, request("OPTIONS", OPTIONS, branch="z9hG4bKo", call_id="two"))
@@ -102,23 +112,23 @@ def test_without_a_scope_an_invite_is_traced_with_its_dialog_and_the_rest_with_i
 
 
 @pytest.mark.parametrize(("scope", "incoming"), [("t", False), ("d", True)])
-def test_a_cancel_of_the_caller_belongs_to_the_dialog_not_to_the_transaction(tmp_path, scope, incoming):
-    call = traced(tmp_path, initial=f'trace("tid", "{scope}");')
+def test_a_cancel_of_the_caller_belongs_to_the_dialog_not_to_the_transaction(traced, scope, incoming):
+    call = traced(initial=f'trace("tid", "{scope}");')
     ring(call)
     call.send(call.alice, request("CANCEL", branch="z9hG4bKone"))
     from_alice = ["alice > proxy CANCEL", "proxy > alice 200 CANCEL"]
     assert call.traced == [*RINGING, *(from_alice if incoming else []), "proxy > bob CANCEL"]
 
 
-def test_a_cancel_can_be_traced_by_itself(tmp_path):
-    call = traced(tmp_path, cancel='trace("tid", "t");')
+def test_a_cancel_can_be_traced_by_itself(traced):
+    call = traced(cancel='trace("tid", "t");')
     ring(call)
     call.send(call.alice, request("CANCEL", branch="z9hG4bKone"))
     assert call.traced == ["alice > proxy CANCEL", "proxy > alice 200 CANCEL"]
 
 
-def test_the_byes_of_a_dialog_that_we_end_are_traced(tmp_path):
-    call = traced(tmp_path, initial='trace("tid", "d");')
+def test_the_byes_of_a_dialog_that_we_end_are_traced(traced):
+    call = traced(initial='trace("tid", "d");')
     call.establish()
     before = len(call.traced)
     call.script.mi("dlg_end_dlg", dialog_id="one")
@@ -126,14 +136,14 @@ def test_the_byes_of_a_dialog_that_we_end_are_traced(tmp_path):
     assert sorted(call.traced[before:]) == ["proxy > alice BYE", "proxy > bob BYE"]
 
 
-def test_a_reply_without_a_transaction_is_traced(tmp_path):
-    call = traced(tmp_path, initial='trace("tid", "t");', modules="sl sipmsgops tm rr tracer")
+def test_a_reply_without_a_transaction_is_traced(traced):
+    call = traced(initial='trace("tid", "t");', modules="sl sipmsgops tm rr tracer")
     call.send(call.alice, request("OPTIONS", OPTIONS))
     assert call.traced == ["alice > proxy OPTIONS", "proxy > alice 200 OPTIONS"]
 
 
-def test_a_request_of_our_own_is_traced_when_it_is_sent(tmp_path):
-    call = traced(tmp_path, local='trace("tid", "m");')
+def test_a_request_of_our_own_is_traced_when_it_is_sent(traced):
+    call = traced(local='trace("tid", "m");')
     sent = [("method", "OPTIONS"), ("ruri", "sip:bob@10.0.0.2"), ("headers", "From: <sip:x@y>\r\nTo: <sip:b@y>\r\n")]
     call.script.mi("t_uac_dlg", **dict(sent))
     assert call.traced == ["proxy > bob OPTIONS"]
@@ -147,24 +157,23 @@ def test_a_request_of_our_own_is_traced_when_it_is_sent(tmp_path):
         ("Cc", RINGING),
     ],
 )
-def test_flags_choose_the_side_of_the_call(tmp_path, flag, expected):
-    call = traced(tmp_path, initial=f'trace("tid", "t", "sip",, "{flag}");')
+def test_flags_choose_the_side_of_the_call(traced, flag, expected):
+    call = traced(initial=f'trace("tid", "t", "sip",, "{flag}");')
     ring(call)
     assert call.traced == expected
 
 
-def test_the_sides_of_a_request_from_the_callee_are_turned_round(tmp_path):
-    call = traced(tmp_path, initial='trace("tid", "d", "sip",, "c");')
+def test_the_sides_of_a_request_from_the_callee_are_turned_round(traced):
+    call = traced(initial='trace("tid", "d", "sip",, "c");')
     call.establish()
     before = len(call.traced)
     call.in_dialog("BYE", by="bob", cseq=7)
     assert call.traced[before:] == ["bob > proxy BYE"]
 
 
-def test_two_traces_of_one_call_both_get_everything(tmp_path):
+def test_two_traces_of_one_call_both_get_everything(traced, tmp_path):
     other = tmp_path / "other"
     call = traced(
-        tmp_path,
         parameters=f'modparam("tracer", "trace_id", "[second]uri=file:{other}")',
         initial='trace("tid", "t"); trace("second", "t");',
     )
@@ -172,14 +181,14 @@ def test_two_traces_of_one_call_both_get_everything(tmp_path):
     assert call.traced == [str(line) for line in lines_of(other)] == RINGING
 
 
-def test_a_name_that_is_not_known_only_at_run_time_fails_the_call(tmp_path):
-    call = traced(tmp_path, initial='$var(id) = "nobody"; if (!trace("$var(id)", "m")) xlog("refused\n");')
+def test_a_name_that_is_not_known_only_at_run_time_fails_the_call(traced):
+    call = traced(initial='$var(id) = "nobody"; if (!trace("$var(id)", "m")) xlog("refused\n");')
     call.invite()
     assert (call.traced, call.script.take()) == ([], "refused\n")
 
 
-def test_nobody_watches_messages_once_what_was_traced_is_over(tmp_path):
-    call = traced(tmp_path, initial='trace("tid", "t");')
+def test_nobody_watches_messages_once_what_was_traced_is_over(traced):
+    call = traced(initial='trace("tid", "t");')
     call.answer(call.invite(), 200)
     sip = call.script.host.services.find("sip")
     assert len(sip.hooks.traffic) == 1
@@ -190,9 +199,8 @@ def test_nobody_watches_messages_once_what_was_traced_is_over(tmp_path):
 # -- ends -----------------------------------------------------------------------------------------------------------
 
 
-def test_trace_local_ip_stands_for_us_in_what_we_send_and_in_its_replies(tmp_path):
+def test_trace_local_ip_stands_for_us_in_what_we_send_and_in_its_replies(traced):
     call = traced(
-        tmp_path,
         parameters='modparam("tracer", "trace_local_ip", "tcp:192.0.2.1:5064")',
         initial='trace("tid", "t");',
     )
@@ -210,8 +218,8 @@ def test_trace_local_ip_stands_for_us_in_what_we_send_and_in_its_replies(tmp_pat
 # -- MI -------------------------------------------------------------------------------------------------------------
 
 
-def test_tracing_is_switched_off_and_on_for_all_and_for_one(tmp_path):
-    call = traced(tmp_path, initial='trace("tid", "m");')
+def test_tracing_is_switched_off_and_on_for_all_and_for_one(traced):
+    call = traced(initial='trace("tid", "m");')
     for named in ({"mode": "off"}, {"id": "tid", "mode": "off"}):
         assert call.script.mi("tracer:trace", **named) == "OK"
         call.invite("c" + "".join(named))
@@ -221,16 +229,16 @@ def test_tracing_is_switched_off_and_on_for_all_and_for_one(tmp_path):
     assert call.traced == ["alice > proxy INVITE"]
 
 
-def test_the_old_name_of_the_command_shows_what_there_is(tmp_path):
-    call = traced(tmp_path, parameters='modparam("tracer", "trace_on", 0)')
+def test_the_old_name_of_the_command_shows_what_there_is(traced):
+    call = traced(parameters='modparam("tracer", "trace_on", 0)')
     assert call.script.mi("sip_trace") == {
         "global": "off",
         "trace destinations": [{"name": "tid", "type": "File", "uri": str(call.file), "state": "off"}],
     }
 
 
-def test_mi_begins_a_trace_with_filters_and_ends_it(tmp_path):
-    call = traced(tmp_path)
+def test_mi_begins_a_trace_with_filters_and_ends_it(traced, tmp_path):
+    call = traced()
     other = tmp_path / "dynamic"
     other.touch()
     filters = ["caller=alice", "callee=bob@10.0.0.2", f"ip={ALICE}"]
@@ -251,8 +259,8 @@ def test_mi_begins_a_trace_with_filters_and_ends_it(tmp_path):
     assert len(lines_of(other)) == len(RINGING)
 
 
-def test_mi_traces_all_requests_with_scope_t(tmp_path):
-    call = traced(tmp_path)
+def test_mi_traces_all_requests_with_scope_t(traced, tmp_path):
+    call = traced()
     other = tmp_path / "dynamic"
     other.touch()
     call.script.mi("tracer:start", "dyn", f"file:{other}", [f"ip={ALICE}"], "t", "sip")
@@ -270,15 +278,15 @@ def test_mi_traces_all_requests_with_scope_t(tmp_path):
         ({"uri": "sip:127.0.0.1", "filter": ["ip=::1"], "scope": "q", "type": "sip"}, (500, "the scope 'q' has")),
     ],
 )
-def test_mi_refuses_a_trace_that_cannot_be(tmp_path, named, error):
-    call = traced(tmp_path)
+def test_mi_refuses_a_trace_that_cannot_be(traced, named, error):
+    call = traced()
     with pytest.raises(MIError) as caught:
         call.script.mi("tracer:start", id="dyn", **named)
     assert (caught.value.code, caught.value.data[: len(error[1])]) == error
 
 
-def test_mi_refuses_one_trace_twice(tmp_path):
-    call = traced(tmp_path)
+def test_mi_refuses_one_trace_twice(traced):
+    call = traced()
     call.script.mi("tracer:start", id="dyn", uri="sip:127.0.0.1")
     with pytest.raises(MIError) as caught:
         call.script.mi("tracer:start", id="dyn", uri="sip:127.0.0.1")
@@ -288,8 +296,8 @@ def test_mi_refuses_one_trace_twice(tmp_path):
     assert caught.value.data == "trace id already used"
 
 
-def test_requests_and_replies_that_were_traced_are_counted(tmp_path):
-    call = traced(tmp_path, initial='trace("tid", "t");')
+def test_requests_and_replies_that_were_traced_are_counted(traced):
+    call = traced(initial='trace("tid", "t");')
     ring(call)
     assert call.script.mi("get_statistics", ["tracer:"]) == {
         "tracer:traced_requests": 2,
@@ -301,9 +309,8 @@ def test_requests_and_replies_that_were_traced_are_counted(tmp_path):
 # -- destinations ---------------------------------------------------------------------------------------------------
 
 
-def test_a_copy_of_each_message_goes_to_a_sip_address(tmp_path):
+def test_a_copy_of_each_message_goes_to_a_sip_address(traced):
     call = traced(
-        tmp_path,
         parameters='modparam("tracer", "trace_id", "[copy]uri=sip:10.0.0.50")',
         initial='trace("copy", "t");',
     )
@@ -312,9 +319,8 @@ def test_a_copy_of_each_message_goes_to_a_sip_address(tmp_path):
     assert [m.method or m.status for m in watcher.take()] == ["INVITE", 100, "INVITE", 180, 180]
 
 
-def test_a_sip_address_may_be_a_name(tmp_path):
+def test_a_sip_address_may_be_a_name(traced):
     call = traced(
-        tmp_path,
         parameters='modparam("tracer", "trace_id", "[copy]uri=sip:watcher.test:5060")',
         initial='trace("copy", "t");',
     )
@@ -324,24 +330,23 @@ def test_a_sip_address_may_be_a_name(tmp_path):
     assert [m.method or m.status for m in watcher.take()] == ["INVITE", 100, "INVITE", 180, 180]
 
 
-def test_trace_files_are_private_and_appended_to(tmp_path):
-    call = traced(tmp_path, initial='trace("tid", "m");')
+def test_trace_files_are_private_and_appended_to(traced):
+    call = traced(initial='trace("tid", "m");')
     assert stat.S_IMODE(os.stat(call.file).st_mode) == 0o600
     call.invite()
     call.close()
-    again = traced(tmp_path, initial='trace("tid", "m");')
+    again = traced(initial='trace("tid", "m");')
     again.invite("two")
     assert again.traced == ["alice > proxy INVITE"] * 2
 
 
-def test_syslog_gets_a_line_with_the_message(tmp_path, monkeypatch):
+def test_syslog_gets_a_line_with_the_message(traced, tmp_path, monkeypatch):
     path = str(tmp_path / "log")
     monkeypatch.setattr("miscript.modules.tracer.destinations.Syslog.__init__.__kwdefaults__", {"path": path})
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
         daemon.bind(path)
         daemon.settimeout(5)
         call = traced(
-            tmp_path,
             parameters='modparam("tracer", "trace_id", "[log]uri=syslog:local3:-1")',
             initial='trace("log", "m");',
         )
@@ -377,5 +382,5 @@ def test_a_script_that_cannot_trace_so_does_not_start(parameter, body, problem):
         RunningScript(text, network=MemoryNetwork())
 
 
-def test_the_module_is_in_the_usual_order(tmp_path):
-    assert traced(tmp_path, modules=" ".join(reversed(MODULES.split()))).traced == []
+def test_the_module_is_in_the_usual_order(traced):
+    assert traced(modules=" ".join(reversed(MODULES.split()))).traced == []

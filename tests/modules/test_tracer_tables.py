@@ -71,7 +71,9 @@ def test_table_and_columns_may_have_other_names(tmp_path):
 
 def test_mi_shows_the_database_without_its_password(tmp_path):
     path = made(tmp_path)
-    (shown,) = traced(tmp_path, path).script.mi("tracer:trace", id="db")["trace destinations"]
+    call = traced(tmp_path, path)
+    (shown,) = call.script.mi("tracer:trace", id="db")["trace destinations"]
+    call.close()
     assert (shown["type"], shown["state"]) == ("Database", "on")
     assert str(path) in shown["uri"]
 
@@ -114,7 +116,7 @@ async def test_rows_that_the_database_refuses_are_counted_and_told_once(caplog):
     table = TraceTable(database, "sip_trace", COLUMNS, services, lost)
     for _ in range(250):
         table.write(record(), "", None)
-    await table._insert()
+    await asyncio.gather(*services.tasks.tasks)
     assert (lost.value, database.rows) == (250, [])
     database.is_back = True
     table.write(record(b"\xff\0"), "", None)

@@ -1,7 +1,7 @@
 """From a traced message, or a traced text of a script, to the HEP packet that tells of it.
 
 A SIP message is the payload as it is, or a JSON object with the one member `payload`; texts of scripts have several
-parts.  Related ids stand in a chunk of their own that only the JSON form has.
+parts.  Related ids stand in a chunk of their own, which only the JSON form has; a "control" packet has nothing else.
 
 Source: packets of OpenSIPS 4.1; OpenSIPS manual, modules proto_hep and tracer.
 """
@@ -17,7 +17,12 @@ from .mi_packet import endpoints
 from .packet import IpProtocol, Packet, ProtocolType
 from .payload import DEFAULT_DELIMITER, json_payload, write_payload
 
-PROTOCOL_TYPES: Final = {"sip": ProtocolType.SIP, "xlog": ProtocolType.XLOG, "rest": ProtocolType.REST}
+PROTOCOL_TYPES: Final = {
+    "sip": ProtocolType.SIP,
+    "xlog": ProtocolType.XLOG,
+    "rest": ProtocolType.REST,
+    "control": ProtocolType.CONTROL,
+}
 """Kind of event → protocol type of its packet."""
 
 _IP_PROTOCOLS: Final = {"udp": IpProtocol.UDP, "sctp": IpProtocol.SCTP}
@@ -44,7 +49,7 @@ def message_packet(event: MessageEvent, form: MessageForm) -> Packet:
     (source, source_port), (destination, destination_port) = endpoints(event.source, event.destination)
     kind = PROTOCOL_TYPES[event.kind]
     related: tuple[Chunk, ...] = ()
-    if event.related and not form.homer5:
+    if event.related and (not form.homer5 or kind is ProtocolType.CONTROL):
         related = (Chunk(Vendor.GENERIC, ChunkType.EXTRA_CORRELATION, json_payload(event.related)),)
     return Packet(
         source=source,
@@ -55,9 +60,13 @@ def message_packet(event: MessageEvent, form: MessageForm) -> Packet:
         time=divmod(round(event.time * 1_000_000), 1_000_000),
         protocol_type=kind,
         capture_id=form.capture_id,
-        payload=write_payload(event.fields, homer5=form.homer5, delimiter=form.delimiter),
-        correlation_id=event.correlation,
+        payload=None if not event.fields else _payload(event, form),
+        correlation_id=event.correlation or None,
         extra_chunks=related,
         compressed=form.compressed and kind is ProtocolType.SIP,
         version=form.version,
     )
+
+
+def _payload(event: MessageEvent, form: MessageForm) -> bytes:
+    return write_payload(event.fields, homer5=form.homer5, delimiter=form.delimiter)

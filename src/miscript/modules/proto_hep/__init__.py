@@ -13,12 +13,13 @@ from __future__ import annotations
 import logging
 
 from ...errors import ConfigurationError
-from ...exports import Module, parameter, statistic
+from ...exports import Module, parameter, script_function, statistic
 from ...hep.hep_id import HepId, parse_hep_id, parse_hep_ids
 from ...hep.message_packet import MessageForm
 from ...hep.mi_frame import MiFrames
 from ...hep.v3 import MAX_FRAME
-from ...trace import MessageDestination
+from ...script.runtime import Run
+from ...trace import NOWHERE, MessageDestination, MessageEvent
 from .backlog import Backlog, Drop, Health
 from .destination import HepDestination, SipDestination, Unsendable
 from .senders import Collector, Sender, TcpSender, UdpSender
@@ -118,6 +119,21 @@ class ProtoHep(Module):
                 error.parameter = name
                 raise
         return found
+
+    @script_function(routes="request failure reply branch local")
+    def correlate(self, run: Run, hep_id: str, type1: str, id1: str, type2: str, id2: str) -> int:
+        """Tell the collector `hep_id` that two ids of different types, such as sip and rest, are those of one thing."""
+        destination: object = self.services.trace_destinations.get(hep_id)
+        if not isinstance(destination, MessageDestination):
+            log.error("correlate(): there is no hep_id '%s'", hep_id)
+            return -1
+        if type1 == type2:
+            log.error("correlate(): both ids are of the type '%s'", type1)
+            return -1
+        now = self.services.clock.time()
+        related = ((type1, id1), (type2, id2))
+        destination.send_message(MessageEvent("control", (), "", NOWHERE, NOWHERE, "tcp", now, related))
+        return 1
 
     # -- collectors that come while we run ------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ...database import Cell, Database, DatabaseError, check_version
@@ -64,6 +64,7 @@ class TraceTable(Quiet):
         self._trouble = Trouble(f"the table '{table}' of {database.url}", lost)
         self._waiting: deque[dict[str, Cell]] = deque()
         self._is_writing = False
+        self._portion: asyncio.Future[None] | None = None
 
     async def prepare(self) -> None:
         try:
@@ -78,7 +79,7 @@ class TraceTable(Quiet):
         self._waiting.append(self._row(record, attributes))
         if not self._is_writing:
             self._is_writing = True
-            self._services.tasks.spawn(self._insert(), f"traced messages for the table '{self._table}'")
+            self._services.tasks.spawn(self._write_all(), f"traced messages for the table '{self._table}'")
 
     def _row(self, record: Record, attributes: str) -> dict[str, Cell]:
         cells: dict[str, Cell] = {
@@ -99,27 +100,30 @@ class TraceTable(Quiet):
         }
         return {self._columns[name]: cell for name, cell in cells.items()}
 
-    async def _insert(self) -> None:
+    async def _write_all(self) -> None:
         try:
             while self._waiting:
                 rows = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-                try:
-                    await self._database.insert(self._table, *rows)
-                except asyncio.CancelledError:  # the host stops: `stop` writes them
-                    self._waiting.extendleft(reversed(rows))
-                    raise
-                except DatabaseError as error:
-                    self._trouble.happened(error, len(rows))
-                else:
-                    self._trouble.over()
+                self._portion = asyncio.ensure_future(self._insert(rows))
+                await asyncio.shield(self._portion)  # when the host stops, `stop` waits for this one
         finally:
             self._is_writing = False
+
+    async def _insert(self, rows: Sequence[Mapping[str, Cell]]) -> None:
+        try:
+            await self._database.insert(self._table, *rows)
+        except DatabaseError as error:
+            self._trouble.happened(error, len(rows))
+        else:
+            self._trouble.over()
 
     async def stop(self) -> None:
         """Write what waits, as far as two seconds allow."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                await self._insert()
+                if self._portion is not None:
+                    await self._portion
+                await self._write_all()
         self._lost.add(len(self._waiting))
         self._waiting.clear()
         await self._database.close()
