@@ -239,6 +239,12 @@ class TmBranches(Base):
             self.engine.forget(transaction)
         return code
 
+    @script_function(routes="request")
+    def t_anycast_replicate(self, run: Run) -> int:
+        """Tell the other hosts of a cluster of a CANCEL or ACK; there is no cluster, so it is -1."""
+        log.error("t_anycast_replicate: there is no cluster")
+        return -1
+
 
 def _flags(text: str | None) -> set[str]:
     """The flags of `t_inject_branches`: a word, or a letter for each."""
