@@ -126,6 +126,9 @@ class Events(Protocol):
     def subscriptions(self, name: str) -> Sequence[Subscription]:
         """Who has subscribed to `name` with a socket, the newest first."""
 
+    def is_heard(self, name: str) -> bool:
+        """Whether anybody would be told of an event; who makes many of them asks before."""
+
     def raise_event(self, name: str, attributes: Sequence[tuple[str, Value]]) -> int:
         """Tell all subscribers; returns how many there are."""
 

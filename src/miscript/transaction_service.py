@@ -41,6 +41,8 @@ class Moment(Enum):
     ACK = "the ACK of a negative reply came"
     ENDED = "the transaction is forgotten"
 
+    __hash__ = object.__hash__  # that of Enum is written in Python
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -93,8 +95,7 @@ class SipTransaction(Protocol):
         """All of them, the oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(NamedTuple):
     """What a watcher is told; `status` and `message` where there is a reply or a request that goes out.
 
     `run` is the one that made the transaction, at `Moment.CREATED`.

@@ -6,7 +6,7 @@ from miscript.sip import Message, SipSyntaxError
 from miscript.sip.branch import Branch
 from miscript.sip.message import ViaWishes
 from miscript.sip.received import Received
-from miscript.sip.replies import make_reply, marked_via, next_target, reply_target, without_first_via
+from miscript.sip.replies import make_reply, marked_via, next_target, passed_back, reply_target
 from miscript.sip.requests import make_ack, make_cancel, make_request, passed_on, via_line
 from miscript.sip.sockets import ListeningSocket, Target, parse_socket, split_host
 
@@ -107,7 +107,7 @@ def test_a_reply_loses_its_first_via_and_goes_where_the_second_says(second):
     )
     reply = Message.parse(text.encode())
     assert next_target(reply) == Target("tcp", "10.0.0.5", 77)
-    assert [via.host for via in Message.parse(without_first_via(reply).to_bytes()).vias] == ["host"]
+    assert [via.host for via in Message.parse(passed_back(reply)).vias] == ["host"]
 
 
 @pytest.mark.parametrize("via", ["SIP/2.0/UDP us;branch=1", "SIP/2.0/UDP us;branch=1, SIP/2.0/UDP name.example"])

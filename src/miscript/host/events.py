@@ -94,6 +94,10 @@ class EventTable:
         """All names; the place of a name is the event's id."""
         return list(self._subscriptions)
 
+    def is_heard(self, name: str) -> bool:
+        """Whether anybody would be told of an event."""
+        return bool(self._alive(name))
+
     def raise_event(self, name: str, attributes: Sequence[tuple[str, Value]]) -> int:
         """Tell all subscribers, the newest first; returns how many there are."""
         subscriptions = self._alive(name)

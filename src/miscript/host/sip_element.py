@@ -22,7 +22,7 @@ from ..services import Counter, Routes, Services
 from ..sip import Message, SipSyntaxError, SipUri
 from ..sip.locating import Lookup, locate
 from ..sip.received import Received
-from ..sip.replies import local_tag, make_reply, next_target, reply_target, without_first_via
+from ..sip.replies import local_tag, make_reply, next_target, passed_back, reply_target
 from ..sip.requests import passed_on, via_line
 from ..sip.sockets import DEFAULT_PORTS, ListeningSocket, Options, Target, parse_socket
 from ..sip.transactions import COOKIE
@@ -265,7 +265,7 @@ class SipElement:
         if target is None or socket is None or not (ours and allowed):
             self.count("drop_replies")
             return
-        data = without_first_via(reply).to_bytes()
+        data = passed_back(reply)
         if await self.connect(target, socket) and self.send(data, target, socket):
             self.count("fwd_replies")
         else:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from ..sip.sockets import DEFAULT_PORTS, ListeningSocket, Options, ip_address, split_host
+
+MAX_KNOWN: Final = 1024
+"""Answers that are kept: routes of calls ask for the same few names."""
 
 Alias = tuple[str | None, str, int | None, bool]
 
@@ -13,13 +17,25 @@ class OwnNames:
     """Answers whether a host is this one."""
 
     def __init__(self) -> None:
-        self.sockets: Sequence[ListeningSocket] = ()
+        self._known: dict[tuple[str, int | None, str | None], bool] = {}
+        self._sockets: Sequence[ListeningSocket] = ()
         self._aliases: list[Alias] = []
         self._domains: list[Callable[[str], bool]] = []
+
+    @property
+    def sockets(self) -> Sequence[ListeningSocket]:
+        """Our sockets."""
+        return self._sockets
+
+    @sockets.setter
+    def sockets(self, sockets: Sequence[ListeningSocket]) -> None:
+        self._sockets = sockets
+        self._known.clear()
 
     def set_aliases(self, aliases: Iterable[tuple[str, Options]]) -> None:
         """The `alias=` lines with their options.  Raises ValueError for a port that is none."""
         self._aliases = [_alias(text, options) for text, options in aliases]
+        self._known.clear()
 
     def add_domains(self, is_local: Callable[[str], bool]) -> None:
         """Ask `is_local` too."""
@@ -30,6 +46,15 @@ class OwnNames:
 
         Port 0 and None stand for any.
         """
+        asked = (host, port, transport)
+        found = self._known.get(asked)
+        if found is None:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            found = self._known[asked] = self._is_named(host, port, transport)
+        return found or any(is_local(_plain(host)) for is_local in self._domains)
+
+    def _is_named(self, host: str, port: int | None, transport: str | None) -> bool:
         wanted = _plain(host)
         for socket in self.sockets:
             names = {socket.address, _plain(socket.advertised_address or "")}
@@ -41,7 +66,7 @@ class OwnNames:
                 continue
             if (not port or number is None or port == number) and (not transport or protocol in (None, transport)):
                 return True
-        return any(is_local(wanted) for is_local in self._domains)
+        return False
 
     def socket_named(self, text: str) -> ListeningSocket | None:
         """The socket `[proto:]host[:port]`, or the one with this tag."""

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import socket as system_sockets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias, cast
 
 from ..errors import ConfigurationError
@@ -29,6 +29,9 @@ Broken: TypeAlias = Callable[[bytes, Received], None]
 
 MAX_WAITING_BYTES: Final = 1024 * 1024
 """Bytes that may wait for a peer that does not read; then its connection is given up."""
+
+MAX_PEERS: Final = 4096
+"""Peers of a datagram socket whose `Received` is kept for their next packet."""
 
 RECEIVE_BUFFER: Final = 4 * 1024 * 1024
 """What the system is asked to keep of datagrams while we are busy."""
@@ -101,13 +104,19 @@ class Datagrams(asyncio.DatagramProtocol):
         self.socket = socket
         self._receive = receive
         self._destination = (socket.address, socket.port)
+        self._peers: dict[tuple[str, int], Received] = {}
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._receive(data, Received((addr[0], addr[1]), self._destination, self.socket))
+        received = self._peers.get(addr)
+        if received is None:
+            if len(self._peers) >= MAX_PEERS:
+                self._peers.clear()
+            received = self._peers[addr] = Received((addr[0], addr[1]), self._destination, self.socket)
+        self._receive(data, received)
 
     def error_received(self, exc: Exception) -> None:
         """An ICMP message about something sent before; retransmissions and timers deal with it."""
@@ -346,8 +355,8 @@ class SystemNetwork:
                 raise ConfigurationError(f"socket '{socket}': '{socket.address}' has no address")
             address = addresses[0]
         if address in ("0.0.0.0", "::") and socket.advertised_address is None:
-            return replace(socket, address=address, advertised_address=_main_address(":" in address))
-        return replace(socket, address=address)
+            return socket._replace(address=address, advertised_address=_main_address(":" in address))
+        return socket._replace(address=address)
 
     async def datagrams(self, socket: ListeningSocket, receive: Receive) -> DatagramSocket:
         """Bind a UDP socket."""

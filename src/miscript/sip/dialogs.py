@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..values import Value, encode
 from .sockets import ListeningSocket
@@ -40,6 +40,8 @@ class DialogState(IntEnum):
     CONFIRMED = 4
     DELETED = 5
 
+    __hash__ = int.__hash__  # that of Enum is written in Python
+
 
 class DialogEvent(Enum):
     """What moves a dialog from state to state."""
@@ -49,6 +51,8 @@ class DialogEvent(Enum):
     ACK = "the ACK of the 2xx, or a later request"
     FAILURE = "a negative reply, or no reply"
     END = "a BYE, or the end of its time"
+
+    __hash__ = object.__hash__
 
 
 _S, _E = DialogState, DialogEvent
@@ -90,8 +94,7 @@ class MatchMode(IntEnum):
     DID_NONE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class DialogId:
+class DialogId(NamedTuple):
     """`entry` follows from the Call-ID, `number` tells dialogs of one entry apart."""
 
     entry: int
@@ -239,7 +242,10 @@ class Dialog:
 
     def leg_of(self, tag: str) -> Leg | None:
         """The callee with this To tag."""
-        return next((leg for leg in self.callees if leg.tag == tag), None)
+        for leg in self.callees:
+            if leg.tag == tag:
+                return leg
+        return None
 
     def add_callee(self, tag: str, cseq: int) -> Leg | None:
         """The callee with this tag, a new one where there is none; None beyond `MAX_LEGS`."""
@@ -270,8 +276,7 @@ class Dialog:
         return callee or Leg(tag), self.caller
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(NamedTuple):
     """A dialog, the way that a request goes in it, and the tag of the callee's end."""
 
     dialog: Dialog

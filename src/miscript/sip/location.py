@@ -54,8 +54,8 @@ class Contact:
     `expires` and `modified` are seconds since the epoch; `q` is in thousandths, -1 without one; `received` is the
     URI that the registration came from where it is to be used in place of `uri`; `path` the Route set in front (RFC
     3327) as one line; `methods` a mask (`method_mask`); `instance` the value of `+sip.instance`; `flags` are the
-    location service's own, `branch_flags` those of the script; `attributes` a text that the script keeps with it; `latency` is how many
-    microseconds it took to answer the last ping, 0 before one.
+    location service's own, `branch_flags` those of the script; `attributes` a text that the script keeps with it;
+    `latency` is how many microseconds it took to answer the last ping, 0 before one.
     """
 
     uri: str

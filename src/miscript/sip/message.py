@@ -63,6 +63,27 @@ class Edit(NamedTuple):
 _AT_END = -1
 
 
+def appended(text: str, before: HeaderField | None = None) -> Edit:
+    """Header fields behind the last one, or before another; see `Message.append_hf`."""
+    at = _AT_END if before is None else before.start
+    data = encode(text)
+    if b"\n" not in data and b"\r" not in data and _HEADER_NAME.match(data):
+        return Edit(at, at, data + b"\r\n")
+    lines = data.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
+    for number, line in enumerate(lines):
+        folded = number > 0 and line[:1] in (b" ", b"\t") and line.strip()
+        if b"\r" in line or not (folded or _HEADER_NAME.match(line)):
+            raise SipSyntaxError(f"'{decode(line)}' is no header field", 0)
+    return Edit(at, at, b"\r\n".join(lines) + b"\r\n")
+
+
+def replaced(field: HeaderField, value: str) -> Edit:
+    """Another value for a field; see `Message.replace_hf`."""
+    if "\r" in value or "\n" in value:
+        raise SipSyntaxError(f"'{value}' has a line end in it", 0)
+    return Edit(field.start, field.end, encode(f"{field.name}: {value}\r\n"))
+
+
 class HopHeader(Protocol):
     """Header fields that depend on the socket that a request is sent from.  Never changed, only replaced."""
 
@@ -306,14 +327,7 @@ class Message:
 
         Raises `SipSyntaxError` when a line is no header field or folded line, so that no text can end the headers.
         """
-        data = encode(text).replace(b"\r\n", b"\n").rstrip(b"\n")
-        lines = data.split(b"\n")
-        for number, line in enumerate(lines):
-            folded = number > 0 and line[:1] in (b" ", b"\t") and line.strip()
-            if b"\r" in line or not (folded or _HEADER_NAME.match(line)):
-                raise SipSyntaxError(f"'{decode(line)}' is no header field", 0)
-        at = _AT_END if before is None else before.start
-        self._edits.append(Edit(at, at, b"\r\n".join(lines) + b"\r\n"))
+        self._edits.append(appended(text, before))
 
     def remove_hf(self, name: str) -> int:
         """Leave out all fields `name`; gives how many there are."""
@@ -330,9 +344,7 @@ class Message:
 
         Raises `SipSyntaxError` when the value has a line end in it.
         """
-        if "\r" in value or "\n" in value:
-            raise SipSyntaxError(f"'{value}' has a line end in it", 0)
-        self._edits.append(Edit(field.start, field.end, encode(f"{field.name}: {value}\r\n")))
+        self._edits.append(replaced(field, value))
 
     def replace_body(self, body: bytes) -> None:
         """Another body in place of the one that came, or was put in before; Content-Length follows."""
@@ -350,27 +362,32 @@ class Message:
                 return decode(edit.text).partition(":")[2].strip() or None
         return field.value
 
-    def to_bytes(self) -> bytes:
-        """The message with all edits.  Raises `SipSyntaxError` when a script has set a Request-URI that is none."""
-        if not self.is_edited:
+    def to_bytes(self, more: Sequence[Edit] = (), branch: Branch | None = None) -> bytes:
+        """The message with all edits, and `more` that are not kept, as it goes to its branch or to another one.
+
+        Raises `SipSyntaxError` when the Request-URI is none.
+        """
+        uri = (self.branch if branch is None else branch).uri if self.is_request else None
+        edits = [*self._edits, *more]
+        if uri is None and not edits:
             return self.data
         data, head = self.data, self._head
-        parts = [self._start_line()]
+        parts = [data[: head.start] if uri is None else self._start_line(uri)]
         at = head.start
-        for start, end, text in self._edits_in_order():
+        for start, end, text in self._in_order(edits):
             parts.append(data[at:start])
             parts.append(text)
             at = end
         parts.append(data[at:])
         return b"".join(parts)
 
-    def _edits_in_order(self) -> list[Edit]:
+    def _in_order(self, edits: Sequence[Edit]) -> list[Edit]:
         """Of the edits of one field only the last; what is added before a field stands before what replaces it."""
         head = self._head
         empty_line = head.end - (2 if self.data.endswith(b"\r\n", 0, head.end) else 1)
         kept: list[Edit] = []
         replaced: dict[int, Edit] = {}
-        for edit in self._edits:
+        for edit in edits:
             if edit.end > edit.start:
                 replaced[edit.start] = edit
             elif edit.start == _AT_END:
@@ -381,11 +398,9 @@ class Message:
         kept.sort(key=_PLACE)
         return kept
 
-    def _start_line(self) -> bytes:
-        if self.branch.uri is None or not self.is_request:
-            return self.data[: self._head.start]
-        SipUri.parse(self.branch.uri)
-        return encode(f"{self.method} {self.branch.uri} {self.version}\r\n")
+    def _start_line(self, uri: str) -> bytes:
+        SipUri.parse(uri)
+        return encode(f"{self.method} {uri} {self.version}\r\n")
 
 
 def _end_of_headers(data: bytes, line_end: int) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .sockets import ListeningSocket, Target
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """`source` and `destination` are address and port; `socket` is the one of ours that it came to.
 
     `connection` is the number of the connection that it came over, 0 for datagrams.

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 
 from ..values import encode
-from .message import Message
+from .message import Edit, Message, replaced
 from .name_addr import NameAddr
 from .sockets import DEFAULT_PORTS, Target, ip_address
 from .syntax import SipSyntaxError
@@ -123,15 +123,10 @@ def local_tag(secret: str, request: Message) -> str:
     return hashlib.blake2b(encode(text), digest_size=10).hexdigest()
 
 
-def without_first_via(reply: Message) -> Message:
-    """A copy of a reply whose first Via value is left out when it is written."""
-    passed = reply.copy()
+def passed_back(reply: Message) -> bytes:
+    """A reply as it goes on: with its edits, and without its first Via value."""
     found, field = reply.first_via_and_end, reply.field("Via")
     if found is None or field is None:
-        return passed
+        return reply.to_bytes()
     rest = field.value[found[1] :].lstrip(", \t")
-    if rest:
-        passed.replace_hf(field, rest)
-    else:
-        passed.remove_field(field)
-    return passed
+    return reply.to_bytes([replaced(field, rest) if rest else Edit(field.start, field.end, b"")])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from ..values import encode
 from .branch import Branch
 from .headers import header_key, scan_headers
-from .message import Message
+from .message import Edit, Message, appended, replaced
 from .replies import marked_via
 from .sockets import ListeningSocket
 from .syntax import SipSyntaxError
@@ -46,23 +46,22 @@ def passed_on(request: Message, branch: Branch, via: str, socket: ListeningSocke
     It is sent from `socket`; over a `reliable` transport it gets the Content-Length that it lacks.  Raises
     `SipSyntaxError`: a URI that is none, no Via.
     """
-    sent = request.copy()
-    sent.branch = branch
-    top = sent.field("Via")
+    top = request.field("Via")
     if top is None:
         raise SipSyntaxError("the request has no Via", 0)
+    edits: list[Edit] = []
     marked, more = marked_via(request)
     if marked is not request.first_via and request.written_value(top) is not None:  # nobody has hidden it
-        sent.replace_hf(top, f"{marked}{more}")
-    for hop_header in sent.hop_headers:
+        edits.append(replaced(top, f"{marked}{more}"))
+    for hop_header in request.hop_headers:
         if text := hop_header.text(request, socket):
-            sent.append_hf(text, before=top)
-    sent.append_hf(f"Via: {via}", before=top)
+            edits.append(appended(text, top))
+    edits.append(appended(f"Via: {via}", top))
     if branch.path:
-        sent.append_hf(f"Route: {branch.path}", before=sent.field("Route") or top)
-    if reliable and sent.content_length is None:
-        sent.append_hf(f"Content-Length: {len(sent.written_body)}")
-    return sent.to_bytes()
+        edits.append(appended(f"Route: {branch.path}", request.field("Route") or top))
+    if reliable and request.content_length is None:
+        edits.append(appended(f"Content-Length: {len(request.written_body)}"))
+    return request.to_bytes(edits, branch)
 
 
 def make_ack(sent: bytes, reply: Message, headers: Sequence[str] = ()) -> bytes:

@@ -1,5 +1,7 @@
 """Our own sockets as a script names them, and where a message goes: values, nothing that is open.
 
+They are made for, or looked up by, every message: named tuples are made and hashed without a call into Python.
+
 Source: OpenSIPS manual, "Core Parameters" (`socket`, `alias`, `advertised_address`); RFC 3261 section 19.1.2 for the
 ports that are not written.
 """
@@ -8,9 +10,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061, "sctp": 5060, "ws": 80, "wss": 443}
 """Transport → the port that a URI without one means."""
@@ -21,8 +22,7 @@ RELIABLE: Final = frozenset({"tcp", "tls", "sctp", "ws", "wss"})
 Options = Sequence[tuple[str, str | int | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """Where a message is sent: a transport in lower case, an IP address without brackets, a port."""
 
     transport: str
@@ -43,8 +43,7 @@ class Target:
         return f"{self.transport}:{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class ListeningSocket:
+class ListeningSocket(NamedTuple):
     """One `socket=` line; the `advertised` host and port are what others are told, where they differ."""
 
     transport: str

@@ -15,7 +15,7 @@ from ...script.nodes import Template
 from ...script.runtime import Run
 from ...script.signatures import Binder, VariableAccess
 from ...sip import Message, SipSyntaxError
-from ...sip.replies import next_target, without_first_via
+from ...sip.replies import next_target, passed_back
 from ...sip.sockets import DEFAULT_PORTS, ListeningSocket, Target, split_host, split_socket
 from ...sip.uri import SipUri
 from ...sip_service import SipService, sip_service
@@ -77,7 +77,7 @@ class SipFunctions(CorePart):
 
     def _copy(self, message: Message, headers: str | None) -> bytes:
         if not message.is_request:
-            return (without_first_via(message) if next_target(message) else message).to_bytes()
+            return passed_back(message) if next_target(message) else message.to_bytes()
         copy = message.copy()
         if headers:
             copy.append_hf(headers)

@@ -247,6 +247,8 @@ class Calls:
                 watcher(dialog, old)
             except Exception:
                 log.exception("a watcher of dialogs failed")
+        if not self.services.events.is_heard(STATE_CHANGED):
+            return
         callee = dialog.callee
         self.services.events.raise_event(
             STATE_CHANGED,
