@@ -4,7 +4,9 @@ import asyncio
 import sqlite3
 
 import pytest
+from click.testing import CliRunner
 
+from miscript.cli import main
 from miscript.database import DatabaseError
 from miscript.errors import ConfigurationError
 from miscript.modules.tracer.records import Record
@@ -45,8 +47,16 @@ def rows(path, columns, table="sip_trace"):
         return here.execute(f"SELECT {columns} FROM {table} ORDER BY id").fetchall()
 
 
+def created(folder):
+    """A database with the table that `miscript db create` makes."""
+    path = folder / "traces.db"
+    done = CliRunner().invoke(main, ["db", "create", f"sqlite://{path}", "tracer"])
+    assert "sip_trace: created, version 5" in done.output
+    return path
+
+
 def test_each_message_is_a_row(tmp_path):
-    path = made(tmp_path)
+    path = created(tmp_path)
     call = traced(tmp_path, path)
     call.answer(call.invite(), 180)
     call.close()
