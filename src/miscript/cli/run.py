@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import sys
 from collections.abc import Coroutine
@@ -149,6 +150,7 @@ async def _serve(host: Host, budget: Budget, once: bool, seconds: float | None) 
         start.cancel()
         return 0
     start.result()
+    gc.freeze()  # what is there from the start need not be looked through again: that takes tens of milliseconds
     if once:
         patience = budget.seconds or DEFAULT_PATIENCE
         idle = asyncio.ensure_future(host.tasks.idle(patience))

@@ -3,7 +3,7 @@
 `Loader.load` gives what it read and counted, or raises `DatabaseError` (the database is away, a table has not the
 expected version) or `LoadError` (NULL where there must be a value, an id twice): then there is no new state at all.  A
 row that is wrong by itself (no URI, no list of gateways, no time recurrence) is left out, logged, and counted as
-discarded.  After each millisecond of work everybody else has a turn.
+discarded.  After each half millisecond of work everybody else has a turn.
 
 Source: OpenSIPS manual, module drouting, "Exported Parameters" and "Exported Status/Report Identifiers".
 """
@@ -34,7 +34,7 @@ from .sorting import AS_LISTED
 
 log = logging.getLogger("miscript.drouting")
 
-SLICE_SECONDS: Final = 0.001
+SLICE_SECONDS: Final = 0.0005
 """How long a reload works before everybody else has a turn."""
 
 CHUNK: Final = 500
