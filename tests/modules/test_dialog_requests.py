@@ -365,3 +365,15 @@ def test_numbers_are_changed_for_the_end_with_a_tag(calls: list[Call]):
     assert one.script.take() == "1 1 -1 -1"
     one.request("BYE")
     assert one.bob.only("BYE").header("CSeq") == "6 BYE"
+
+
+def test_values_that_cannot_be_printed_are_shown_in_hexadecimal(calls: list[Call]):
+    one = begin(calls, initial='$var(h) = "00410aff22c3a9"; $dlg_val(b) = $(var(h){s.decode.hexa}); $dlg_val(n) = -3;')
+    one.request("INVITE")
+    assert one.listed["context"] == {"values": [{"n": -3}, {"b": '\\x00A\\n\\xff"\\xc3\\xa9'}]}
+
+
+def test_a_dialog_without_values_and_profiles_shows_none(calls: list[Call]):
+    one = begin(calls)
+    one.request("INVITE")
+    assert one.listed["context"] == {}

@@ -414,3 +414,33 @@ def test_an_acknowledged_failure_after_injection_is_forgotten():
         acknowledge(script, alice, request(), alice.take()[-1])
         script.advance(60)
         assert statistic(script, "inuse_transactions") == 0
+
+
+def test_an_index_may_count_the_branches_of_the_last_relaying_alone():
+    script = """route { $ru = "sip:one@10.0.0.2"; append_msg_branch("sip:two@10.0.0.3"); t_on_failure("f"); t_relay(); }
+    failure_route[f] { $ru = "sip:three@10.0.0.2"; t_on_failure("g"); t_relay(); }
+    failure_route[g] {
+        $var(i) = 0;
+        xlog("$(tm.branch.uri[0/active]) $(tm.branch.uri[$var(i)/ACTIVE]) $(tm.branch.uri[-1/active]) ");
+        xlog("$(tm.branch.uri[1/active]) $(tm.branch.uri[1/all]) $(tm.branch.uri[$var(i)/all]) $(tm.branch.uri[2])");
+    }"""
+    with running(script) as host:
+        alice, bob, carol = (phone(host, f"10.0.0.{n}") for n in (1, 2, 3))
+        send(host, alice, request())
+        answer(host, bob, bob.take()[0], 486)
+        answer(host, carol, carol.take()[0], 486)
+        answer(host, bob, next(m for m in bob.take() if m.method == "INVITE"), 486)
+        assert host.output.split() == [f"sip:{who}" for who in (
+            "three@10.0.0.2", "three@10.0.0.2", "three@10.0.0.2")] + [
+            "<null>", "sip:two@10.0.0.3", "sip:one@10.0.0.2", "sip:three@10.0.0.2"]  # fmt: skip
+
+
+@pytest.mark.parametrize("index", ["0/", "0/none", "/active", "x/active", "*/active"])
+def test_other_words_behind_an_index_are_refused(index):
+    with pytest.raises(ScriptError, match="is not an index"):
+        running(f'onreply_route[r] {{ xlog("$(tm.branch.uri[{index}])"); }} route {{ t_on_reply("r"); }}').close()
+
+
+def test_other_variables_take_no_such_index():
+    with pytest.raises(ScriptError, match="is not an index"):
+        running('route { xlog("$(avp(x)[0/active])"); }').close()

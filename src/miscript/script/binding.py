@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from ..values import Value
 from .access import AvpAccess, SimpleAccess, TransformedAccess, VarAccess, join
-from .nodes import Index, Template, Transformation, Variable
+from .nodes import ActiveIndex, Index, Template, Transformation, Variable
 from .runtime import Run, Symbols
 from .signatures import Catalog, TransformationSignature, VariableAccess
 from .source import Span
@@ -77,6 +77,8 @@ class Binding:
         return self.template(template)
 
     def index(self, index: Index) -> Getter:
+        if isinstance(index, ActiveIndex):
+            index = index.position
         if isinstance(index, Variable):
             return self.getter(index)
         return lambda run: index

@@ -109,8 +109,9 @@ class VariableChecker:
             inside = _TRANSFORMATION.search(node.inner.constant or "")
             if inside is not None:
                 self._transformed_outside(node, node.text, inside[1], inside[2])
-        if isinstance(node.index, n.Variable):
-            self.variable(node.index)
+        index = node.index.position if isinstance(node.index, n.ActiveIndex) else node.index
+        if isinstance(index, n.Variable):
+            self.variable(index)
         if signature.complaint is not None:
             complaint = signature.complaint(node.inner, node.index, _SpellingBinder())
             if complaint is not None:

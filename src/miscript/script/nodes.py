@@ -75,14 +75,22 @@ class Transformation(Node):
     arguments: tuple[Template, ...]
 
 
-Index: TypeAlias = "int | Literal['*', 'append'] | Variable"
+@dataclass(frozen=True, slots=True)
+class ActiveIndex:
+    """`[position/active]`: counted from the branches that the last `t_relay()` has made, for `$tm.branch.…` only."""
+
+    position: int | Variable
+
+
+Index: TypeAlias = "int | Literal['*', 'append'] | Variable | ActiveIndex"
 
 
 @dataclass(slots=True, eq=False)
 class Variable(Node):
     """`$name(inner)[index]{transformations}`.
 
-    `inner` is None without parentheses.  `index` is a number, a variable, `"*"` or `"append"`.  `context` is
+    `inner` is None without parentheses.  `index` is a number, a variable, `"*"`, `"append"` or an
+    `ActiveIndex`.  `context` is
     "request", "reply" or None.  `text` is the whole spelling, for messages.
     """
 

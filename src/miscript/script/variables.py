@@ -23,7 +23,7 @@ from typing import TypeAlias
 from ..values import wrap
 from .diagnostics import Diagnostics
 from .lexer import escape_lengths
-from .nodes import Index, String, Template, Transformation, Variable
+from .nodes import ActiveIndex, Index, String, Template, Transformation, Variable
 from .source import SourceFile, Span
 from .tokens import shorten
 
@@ -37,6 +37,10 @@ _SIMPLE = re.compile(r"\$([A-Za-z0-9_.]++)(?:\(([^()$\x00]++)\))?+(?!\()")
 _CONTEXT = re.compile(r"<([^<>()$]*)>")
 _INNER_MARK = re.compile(r"[()$]")
 _INDEX = re.compile(r"\[([^\[\]$]*)\]")
+_NUMBER = re.compile(r"-?[0-9]{1,11}", re.ASCII)
+_BRANCHES = re.compile(r"/(active|all)\]", re.IGNORECASE)
+BRANCH_NAMES = "tm.branch."
+"""What the names of variables of branches begin with, whose index may say which branches it counts."""
 _TRANSFORMATION = re.compile(r"\{([A-Za-z0-9_]+)\.([A-Za-z0-9_.\-]+)[ \t]*(?=[,}])")
 _FLAGS = re.compile(r"[A-Za-z]*[ \t]*(?=\})")
 _BLANKS = re.compile(r"[ \t\r\n]*")
@@ -295,14 +299,24 @@ class _Reader:
         start = self.at
         if self.text.startswith("$", start + 1):
             variable = self.variable(start + 1)
+            suffix = _BRANCHES.match(self.text, self.at) if name.startswith(BRANCH_NAMES) else None
+            if suffix is not None:
+                self.at = suffix.end() - 1
             if self.text.startswith("]", self.at):
                 self.at += 1
-                return variable
+                return ActiveIndex(variable) if suffix is not None and suffix[1].lower() == "active" else variable
             raise self.unclosed("E112", "'[' of an index", start, start + 1, "]")
         found = _INDEX.match(self.text, start)
         if found is None:
             raise self.unclosed("E112", "'[' of an index", start, start + 1, "]")
         self.at = found.end()
+        position, slash, branches = found[1].partition("/")
+        if slash and name.startswith(BRANCH_NAMES) and _NUMBER.fullmatch(position):
+            match branches.lower():
+                case "active":
+                    return ActiveIndex(wrap(int(position)))
+                case "all":
+                    return wrap(int(position))
         match found[1]:
             case "*":
                 return "*"
@@ -310,7 +324,7 @@ class _Reader:
                 return "append"
             case "insert" | "insertAfter" if name.startswith("sdp."):
                 return None  # where to write, for module sdpops only, which we do not have: `text` keeps it
-            case digits if digits.isascii() and digits.removeprefix("-").isdigit() and len(digits) < 12:
+            case digits if _NUMBER.fullmatch(digits):
                 return wrap(int(digits))
         help = "an index is a number, a variable, '*' or 'append', without blanks"
         raise self.wrong("E112", f"'{shorten(found[1])}' is not an index", start, self.at, help)

@@ -90,7 +90,8 @@ class Pings:
 
     async def _asked(self, dialog: Dialog, method: str, to_caller: bool) -> None:
         body = "outbound" if method == "INVITE" else "none"
-        reply = await self.requests.send(dialog, Sequential.of(dialog, method, to_caller, body, ""))
+        ping = Sequential.of(dialog, method, to_caller, body, "")
+        reply = await self.requests.send(dialog, ping, contact=method == "INVITE")
         if not dialog.is_confirmed:
             return
         if reply.status in GONE:

@@ -5,15 +5,18 @@ Source: observed answers of OpenSIPS 4.1.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Final
 
 import orjson
 
 from ...sip.dialogs import Dialog, DialogState, Leg
-from ...values import Value, decode, plain_text
+from ...values import Value, decode, encode, plain_text
 
 _DATE: Final = "%Y-%m-%d %H:%M:%S"
+_NOT_PRINTABLE: Final = re.compile(rb"[^\x20-\x7e]")
+_LETTERS: Final = {b"\b": rb"\b", b"\t": rb"\t", b"\n": rb"\n", b"\f": rb"\f", b"\r": rb"\r"}
 
 
 def shown(dialog: Dialog, *, context: bool = False) -> dict[str, object]:
@@ -38,11 +41,27 @@ def shown(dialog: Dialog, *, context: bool = False) -> dict[str, object]:
         told["caller_sdp"] = decode(dialog.caller.sdp)
     told["CALLEES"] = [_callee(leg) for leg in dialog.callees]
     if context:
-        told["context"] = {
-            "values": [{name: value} for name, value in reversed(dialog.values.items())],
-            "profiles": [{name: value} for name, value in reversed(dialog.profiles)],
-        }
+        told["context"] = _context(dialog)
     return told
+
+
+def _context(dialog: Dialog) -> dict[str, object]:
+    """The values and profiles of a dialog, the newest first, as far as there are any."""
+    told: dict[str, object] = {}
+    if dialog.values:
+        told["values"] = [{name: _escaped(value)} for name, value in reversed(dialog.values.items())]
+    if dialog.profiles:
+        told["profiles"] = [{name: value} for name, value in reversed(dialog.profiles)]
+    return told
+
+
+def _escaped(value: Value) -> object:
+    """A value with its bytes that cannot be printed in hexadecimal (`\\x00`), as binary values may stand in dialogs."""
+    if not isinstance(value, str):
+        return _plain(value)
+    return _NOT_PRINTABLE.sub(
+        lambda found: _LETTERS.get(found[0], f"\\x{found[0][0]:02x}".encode()), encode(value)
+    ).decode()
 
 
 def _callee(leg: Leg) -> dict[str, object]:

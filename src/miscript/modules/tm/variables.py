@@ -5,13 +5,13 @@ Source: OpenSIPS manual, module tm, "Exported Pseudo-Variables"; observed values
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ...exports import variable
 from ...script.access import SimpleAccess, name_of
 from ...script.avps import avp_assign, avp_at, avp_text
-from ...script.nodes import Index, Template
+from ...script.nodes import ActiveIndex, Index, Template
 from ...script.runtime import Run
 from ...script.signatures import Binder, VariableAccess
 from ...sip.branch import NO_Q, Branch
@@ -226,7 +226,11 @@ def _uri_of(branch: ClientBranch) -> Value:
 
 
 def _choice(index: Index | None, binder: Binder) -> Callable[[Run], ClientBranch | None]:
-    """The branch of an index, counted from the end when it is negative; without one the current branch."""
+    """The branch of an index, counted from the end when it is negative; without one the current branch.
+
+    An index `/active` counts the branches of the last relaying alone.
+    """
+    of_last_round = isinstance(index, ActiveIndex)
     position = None if index is None or isinstance(index, str) else binder.index(index)
 
     def choose(run: Run) -> ClientBranch | None:
@@ -234,7 +238,9 @@ def _choice(index: Index | None, binder: Binder) -> Callable[[Run], ClientBranch
         if position is None:
             return here.branch if isinstance(here.branch, ClientBranch) else None
         number = position(run)
-        branches = [] if here.transaction is None else here.transaction.branches
+        branches: Sequence[ClientBranch] = ()
+        if here.transaction is not None:
+            branches = here.transaction.active if of_last_round else here.transaction.branches
         if not isinstance(number, int) or not -len(branches) <= number < len(branches):
             return None
         return branches[number]
