@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from miscript.errors import ConfigurationError
 from miscript.modules.dispatcher.choosing import Wishes
 from miscript.modules.dispatcher.failover import with_domain
-from miscript.modules.dispatcher.settings import Settings, avps_of, partitions, reply_codes, set_ids
+from miscript.modules.dispatcher.settings import Settings, avps_of, partitions, set_ids
+from miscript.probing import reply_codes
 from miscript.sip import SipSyntaxError, SipUri
 
 DEFAULT = Settings("default", db_url="text:///db", attrs_avp="$avp(a)", dst_avp="$avp(d)")
@@ -73,14 +74,14 @@ def test_an_avp_parameter_must_name_an_avp(name):
 
 
 def test_reply_codes_have_200_always():
-    assert reply_codes("") == {200}
-    assert reply_codes("501, 403,") == {200, 403, 501}
+    assert reply_codes("", "x") == {200}
+    assert reply_codes("501, 403,", "x") == {200, 403, 501}
 
 
 @pytest.mark.parametrize("text", ["abc", "501, 99", "183", "700", "４０４"])
 def test_wrong_reply_codes_are_refused(text):
     with pytest.raises(ConfigurationError):
-        reply_codes(text)
+        reply_codes(text, "x")
 
 
 def test_sets_are_numbers_with_commas_between():

@@ -12,15 +12,13 @@ Source: OpenSIPS manual, module dispatcher; observed answers and choices of Open
 from __future__ import annotations
 
 import logging
-import re
 from typing import Final
 
 from ...database import DatabaseError, database_at, url_or_default
 from ...errors import ConfigurationError
 from ...exports import Module, parameter
+from ...probing import Prober, checked_probe, reply_codes
 from ...services import Services
-from ...sip.syntax import SipSyntaxError
-from ...sip.uri import SipUri
 from ...sip_service import sip_service
 from ...transaction_service import transaction_service
 from ...variable_spec import VariableSpec
@@ -29,8 +27,8 @@ from .commands import DispatcherCommands
 from .functions import DispatcherFunctions
 from .loading import Columns, Loader
 from .partition import EVENT, Partition, Partitions
-from .probing import Probe, Prober
-from .settings import Settings, partitions, reply_codes, set_ids
+from .probing import Probing
+from .settings import Settings, partitions, set_ids
 
 __all__ = ["Dispatcher"]
 
@@ -40,7 +38,6 @@ SAVE_SECONDS: Final = 30.0
 """Seconds from one writing of states to the next."""
 
 UNSET: Final = -1
-_METHOD = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 
 
 class Dispatcher(DispatcherFunctions, DispatcherCommands, Module):
@@ -102,7 +99,7 @@ class Dispatcher(DispatcherFunctions, DispatcherCommands, Module):
         self.chooser = Chooser("", "", "")
         self.set_id_variable: VariableSpec | None = None
         self._columns = Columns("", "", "", "", "", "", "", "", "")
-        self._prober: Prober | None = None
+        self._probing: Probing | None = None
 
     def set_parameter(self, name: str, value: int | str) -> None:
         super().set_parameter(name, value)
@@ -137,9 +134,9 @@ class Dispatcher(DispatcherFunctions, DispatcherCommands, Module):
                 self.ds_probing_threshold,
             )
         if self.ds_ping_interval:
-            self._prober = self._probing()
+            self._probing = self._make_probing()
 
-    def _probing(self) -> Prober:
+    def _make_probing(self) -> Probing:
         tm = transaction_service(self.services)
         if tm is None:
             raise ConfigurationError("ds_ping_interval needs module tm", parameter="ds_ping_interval")
@@ -149,15 +146,19 @@ class Dispatcher(DispatcherFunctions, DispatcherCommands, Module):
                 f"ds_probing_sock: we do not listen at '{self.ds_probing_sock}'", parameter="ds_probing_sock"
             )
         for each in self.partitions.values():
-            _check_probe(each.settings)
-        probe = Probe(
-            reply_codes(self.options_reply_codes),
+            checked_probe(
+                each.settings.ping_method,
+                each.settings.ping_from,
+                method_parameter="ds_ping_method",
+                from_parameter="ds_ping_from",
+            )
+        return Probing(
+            Prober(tm, self.services.tasks, reply_codes(self.options_reply_codes, "options_reply_codes")),
             bool(self.ds_probing_mode),
             set_ids(self.ds_probing_list, "ds_probing_list") if self.ds_probing_list else None,
             socket,
             None if self.ds_ping_maxfwd == UNSET else self.ds_ping_maxfwd,
         )
-        return Prober(tm, self.services.tasks, probe, lambda: iter(self.partitions.values()))
 
     def _check(self) -> None:
         for name in ("cluster_id", "fetch_freeswitch_stats"):
@@ -224,8 +225,12 @@ class Dispatcher(DispatcherFunctions, DispatcherCommands, Module):
     async def start(self) -> None:
         if any(each.settings.persistent_state for each in self.partitions.values()):
             self.services.tasks.every(SAVE_SECONDS, self._save, "the states of dispatcher")
-        if self._prober is not None:
-            self.services.tasks.every(self.ds_ping_interval, self._prober.turn, "the probes of dispatcher")
+        if self._probing is not None:
+            self.services.tasks.every(self.ds_ping_interval, self._probe, "the probes of dispatcher")
+
+    def _probe(self) -> None:
+        if self._probing is not None:
+            self._probing.turn(self.partitions.values())
 
     async def stop(self) -> None:
         await self._save()
@@ -238,15 +243,3 @@ class Dispatcher(DispatcherFunctions, DispatcherCommands, Module):
                 await each.save(self._columns)
             except DatabaseError as error:
                 log.error("states of partition '%s' are not written: %s", each.name, error)
-
-
-def _check_probe(settings: Settings) -> None:
-    """Raise ConfigurationError for what makes no request."""
-    try:
-        SipUri.parse(settings.ping_from)
-    except SipSyntaxError as error:
-        raise ConfigurationError(
-            f"'{settings.ping_from}' is no URI for From of probes: {error}", parameter="ds_ping_from"
-        ) from error
-    if not _METHOD.fullmatch(settings.ping_method):
-        raise ConfigurationError(f"'{settings.ping_method}' is no method", parameter="ds_ping_method")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,15 +19,13 @@ from ...database import Cell, Database, DatabaseError, check_version
 from ...sip.sockets import ListeningSocket, Target, ip_address
 from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri
+from ...table_cells import Turns, number_cell, text_cell
 from ...values import INT_MAX, INT_MIN
 from .destinations import Destination, DestinationSet, Place, State, by_priority
 
 log = logging.getLogger("miscript.dispatcher")
 
 TABLE_VERSION: Final = 9
-SLICE_SECONDS: Final = 0.001
-"""How long a table is worked on before others have their turn."""
-
 CHUNK: Final = 500
 """Rows that the database is asked for at a time."""
 
@@ -66,19 +63,6 @@ class Columns:
             self.attributes,
             self.description,
         )
-
-
-class Turns:
-    """Lets others have their turn after each slice of work."""
-
-    def __init__(self) -> None:
-        self._end = time.perf_counter() + SLICE_SECONDS
-
-    async def next(self) -> None:
-        """A piece of work is done."""
-        if time.perf_counter() > self._end:
-            await asyncio.sleep(0)
-            self._end = time.perf_counter() + SLICE_SECONDS
 
 
 @dataclass(slots=True)
@@ -161,15 +145,15 @@ class Loader:
         Raises DatabaseError for a row that should not be there.
         """
         columns = self.columns
-        set_id = _number(where, columns.set_id, row[0], INT_MIN, INT_MAX)
-        text = _text(row[1])
+        set_id = number_cell(where, columns.set_id, row[0], INT_MIN, INT_MAX)
+        text = text_cell(row[1])
         if not text:
             raise DatabaseError(f"{where}: '{columns.destination}' is empty, expected the URI of a destination")
         where = f"{where} ('{text}' of set {set_id})"
-        state = _number(where, columns.state, row[3], INT_MIN, INT_MAX)
-        probe_mode = _number(where, columns.probe_mode, row[4], INT_MIN, INT_MAX)
-        weight = _number(where, columns.weight, row[5], 0, MAX_WEIGHT)
-        priority = _number(where, columns.priority, row[6], INT_MIN, INT_MAX)
+        state = number_cell(where, columns.state, row[3], INT_MIN, INT_MAX)
+        probe_mode = number_cell(where, columns.probe_mode, row[4], INT_MIN, INT_MAX)
+        weight = number_cell(where, columns.weight, row[5], 0, MAX_WEIGHT)
+        priority = number_cell(where, columns.priority, row[6], INT_MIN, INT_MAX)
         try:
             uri = SipUri.parse(text)
         except SipSyntaxError as error:
@@ -181,11 +165,11 @@ class Loader:
         destination = Destination(
             set_id,
             text,
-            socket=self._socket(where, _text(row[2])),
+            socket=self._socket(where, text_cell(row[2])),
             weight=weight,
             priority=priority,
-            attributes=_text(row[7]),
-            description=_text(row[8]),
+            attributes=text_cell(row[7]),
+            description=text_cell(row[8]),
             always_probed=probe_mode == 1,
             state=_state(where, state) if with_state else State.ACTIVE,
         )
@@ -239,23 +223,6 @@ def _places(targets: Sequence[Target]) -> tuple[Place, ...]:
 
 def _named(destination: Destination) -> str:
     return f"destination '{destination.text}' of set {destination.set_id}"
-
-
-def _text(cell: Cell) -> str:
-    return "" if cell is None else cell.decode("utf-8", "surrogateescape") if isinstance(cell, bytes) else str(cell)
-
-
-def _number(where: str, column: str, cell: Cell, least: int, most: int) -> int:
-    """A cell as a number.  Raises DatabaseError for one that is none, or too small or too large."""
-    if cell is None:
-        raise DatabaseError(f"{where}: '{column}' is NULL, expected a number")
-    try:
-        number = int(cell)
-    except ValueError:
-        raise DatabaseError(f"{where}: '{column}' is '{_text(cell)}', expected a number") from None
-    if not least <= number <= most:
-        raise DatabaseError(f"{where}: '{column}' is {number}, expected {least} to {most}")
-    return number
 
 
 def _state(where: str, number: int) -> State:

@@ -158,16 +158,6 @@ def _wrong(message: str) -> ConfigurationError:
     return ConfigurationError(message, parameter="partition")
 
 
-def reply_codes(text: str) -> frozenset[int]:
-    """The codes of `options_reply_codes`, with 200.  Raises ConfigurationError."""
-    found = {200}
-    for part in filter(None, (each.strip() for each in text.split(","))):
-        if not (part.isascii() and part.isdecimal() and 200 <= int(part) <= 699):
-            raise ConfigurationError(f"'{part}' is no final status from 200 to 699", parameter="options_reply_codes")
-        found.add(int(part))
-    return frozenset(found)
-
-
 def set_ids(text: str, parameter: str) -> frozenset[int]:
     """A list of set ids, separated by commas.  Raises ConfigurationError."""
     parts = [part.strip() for part in text.split(",")]
