@@ -548,3 +548,35 @@ def test_a_route_waits_for_a_request_of_its_own_and_others_run_meanwhile():
     with running(script) as host:
         host.settle()
         assert host.output == 'request OPTIONS\nstartup 1\nrequest OPTIONS\ndone 1 {"Status":"486 Bus\n'
+
+
+@pytest.mark.parametrize(("answers", "line"), [(True, "later 1 200 OK"), (False, "later -4 timeout")])
+def test_a_call_goes_on_when_a_request_of_its_own_has_its_answer(answers, line):
+    script = """
+    route {
+        if (is_method("MESSAGE")) { send_reply(202, "Taken"); exit; }
+        $avp(p) = "method"; $avp(v) = "OPTIONS"; $avp(p) = "ruri"; $avp(v) = "sip:bob@10.0.0.2";
+        $avp(p) = "headers"; $avp(v) = "From: <sip:me@here>\\r\\nTo: <sip:you@there>\\r\\n";
+        async(mi("t_uac_dlg", $avp(r), $avp(p), $avp(v)), later, 5);
+    }
+    route[later] {
+        $var(c) = $rc;
+        $var(s) = $avp(r);
+        if ($var(c) > 0) { $json(reply) := $avp(r); $var(s) = $json(reply/Status); }
+        xlog("later $var(c) $var(s)\\n");
+        t_reply(480, "Done");
+    }"""
+    with running(script, 'loadmodule "json.so"\n') as host:
+        alice, bob = phone(host, "10.0.0.1"), phone(host, "10.0.0.2")
+        send(host, alice, request())
+        (question,) = bob.take()
+        send(host, alice, request("MESSAGE", branch="z9hG4bKtwo", call_id="two"))
+        assert told(alice) == [100, 202], "others run meanwhile"
+        send(host, alice, request())
+        assert told(alice) == [100], "the INVITE that comes again is absorbed"
+        if answers:
+            answer(host, bob, question, 200, "OK")
+        else:
+            host.advance(5.1)
+        assert host.take().startswith(f"{line}")
+        assert told(alice) == [480]

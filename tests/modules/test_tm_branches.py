@@ -5,8 +5,14 @@ import socket
 import stat
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from miscript.errors import ConfigurationError, ScriptError
+from miscript.modules.tm.writing import appends_of
+from miscript.sip import Message
+from miscript.sip.requests import make_request, whole_headers
+from miscript.sip.syntax import SipSyntaxError
 from sip_phones import acknowledge, answer, phone, request, running, send, told
 from test_module_tm import stat as statistic
 
@@ -444,3 +450,43 @@ def test_other_words_behind_an_index_are_refused(index):
 def test_other_variables_take_no_such_index():
     with pytest.raises(ScriptError, match="is not an index"):
         running('route { xlog("$(avp(x)[0/active])"); }').close()
+
+
+@pytest.mark.parametrize(("flag", "asked", "cancelled"), [
+    ("allow-no-cancel", "no-cancel", False), ("allow-no-cancel", "parallel", True), ("", "no-cancel", True),
+])  # fmt: skip
+def test_a_caller_may_wish_that_a_2xx_cancels_nobody(flag, asked, cancelled):
+    with running(f'route {{ append_msg_branch("sip:carol@10.0.0.3"); t_relay("{flag}"); }}') as host:
+        alice, bob, carol = (phone(host, f"10.0.0.{n}") for n in (1, 2, 3))
+        send(host, alice, request(more=f"Request-Disposition: proxy, {asked}\n"))
+        (invite,), (other,) = bob.take(), carol.take()
+        answer(host, carol, other, 180)
+        answer(host, bob, invite, 200)
+        assert told(carol) == ["CANCEL"] * cancelled
+        answer(host, carol, other, 200)
+        assert told(alice) == [100, 180, 200, 200]
+
+
+@given(st.text())
+def test_any_text_is_header_fields_or_none(text):
+    try:
+        headers = whole_headers(text)
+    except SipSyntaxError:
+        return
+    made = make_request(
+        "OPTIONS", "sip:x", via="SIP/2.0/UDP h;branch=z9hG4bK1", from_="<sip:a@b>;tag=1", to="<sip:c@d>", call_id="c",
+        headers=headers, body=b"the body",
+    )  # fmt: skip
+    parsed = Message.parse(made)
+    assert parsed.data.endswith(b"\r\n\r\nthe body"), "nothing ends the header before its end"
+    assert parsed.header("To") == "<sip:c@d>"
+
+
+@given(st.lists(st.text(alphabet="ab:;=$rb(va) x", max_size=30), max_size=3))
+def test_any_tw_append_is_read_or_refused(texts):
+    try:
+        found = appends_of(texts)
+    except ConfigurationError as error:
+        assert error.parameter == "tw_append"
+        return
+    assert len(found) == len(texts)
