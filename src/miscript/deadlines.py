@@ -17,7 +17,7 @@ from .services import Clock
 log = logging.getLogger("miscript.host")
 
 FOREVER: Final = float("inf")
-REST_SECONDS: Final = 0.005
+REST_SECONDS: Final = 0.02
 """The sleeper sleeps no shorter, so that thousands of deadlines a second do not wake it one by one."""
 
 _FEW: Final = 1024  # cancelled ones that are not worth a clean-up

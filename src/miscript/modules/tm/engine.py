@@ -400,4 +400,4 @@ class Engine:
         if transaction.abandoned is not None:
             transaction.abandoned.cancel()
         self.tell(Moment.ENDED, transaction)
-        transaction.branches = []  # which know it: so nothing is left for the garbage collector to find
+        transaction.branches, transaction.ended_last = [], None  # they know it, and cycles cost a search for garbage
