@@ -38,7 +38,7 @@ from .services import Services
 LATER_MODULES = frozenset(
     """
     acc alias_db auth_db cachedb_redis cachedb_sql compression
-    dialplan domain event_datagram exec httpd load_balancer
+    dialplan domain event_datagram exec httpd
     mi_datagram mi_fifo mi_http permissions pike prometheus proto_hep proto_tcp proto_tls
     proto_udp regex rest_client sipmsgops sqlops textops tls_mgm
     userblacklist
