@@ -490,3 +490,56 @@ def test_any_tw_append_is_read_or_refused(texts):
         assert error.parameter == "tw_append"
         return
     assert len(found) == len(texts)
+
+
+NAMES = {"two.example": ["10.0.0.2", "10.0.0.3"]}
+
+
+def named(script, head=""):
+    """A script on a network where `two.example` has two addresses."""
+    host = running(script, head)
+    host.network.names.update(NAMES)
+    return host
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_the_next_address_is_tried_when_one_is_silent_or_overloaded(silent):
+    script = """route { t_on_reply("r"); t_on_failure("f"); t_relay(); }
+    onreply_route[r] { xlog("$rs $T_branch_idx|"); }
+    failure_route[f] { xlog("failed"); }"""
+    with named(script, 'modparam("tm", "fr_timeout", 2)') as host:
+        alice, bob, carol = (phone(host, f"10.0.0.{n}") for n in (1, 2, 3))
+        send(host, alice, request(uri="sip:x@two.example"))
+        (first,) = bob.take()
+        if silent:
+            host.advance(2.1)
+        else:
+            answer(host, bob, first, 503)
+        assert told(alice) == [100]
+        (second,) = carol.take()
+        assert second.uri == "sip:x@two.example"
+        answer(host, carol, second, 200)
+        assert told(alice) == [200]
+        assert host.output == ("" if silent else "503 0|") + "200 1|"
+
+
+@pytest.mark.parametrize(("flag", "status", "tried"), [("", 486, 0), ("", 503, 1), ("no-dns-failover", 503, 0)])
+def test_a_refusal_is_no_reason_to_try_another_address(flag, status, tried):
+    with named(f'route {{ t_relay("{flag}"); }}') as host:
+        alice, bob, carol = (phone(host, f"10.0.0.{n}") for n in (1, 2, 3))
+        send(host, alice, request(uri="sip:x@two.example"))
+        answer(host, bob, bob.take()[0], status)
+        assert told(carol) == ["INVITE"] * tried
+        assert len(alice.take()) == 2 - tried
+
+
+def test_no_address_is_tried_behind_a_cancel():
+    with named('route { if (is_method("CANCEL")) { t_relay(); exit; } t_relay(); }') as host:
+        alice, bob, carol = (phone(host, f"10.0.0.{n}") for n in (1, 2, 3))
+        send(host, alice, request(uri="sip:x@two.example"))
+        (invite,) = bob.take()
+        answer(host, bob, invite, 180)
+        send(host, alice, request("CANCEL", uri="sip:x@two.example"))
+        answer(host, bob, invite, 503)
+        assert told(carol) == []
+        assert told(alice) == [100, 180, 200, 500]

@@ -157,6 +157,8 @@ class Answers:
                 winner = best(transaction.active, transaction.cancelled)
                 if winner is None:
                     return
+                if await self.relaying.fail_over(transaction, winner):
+                    continue
                 self.relaying.cancel(transaction.pending)
                 tried = len(transaction.branches)
                 name, transaction.armed.on_failure = transaction.armed.on_failure, None

@@ -135,10 +135,29 @@ class Relaying:
             return UNRESOLVABLE
         for text in transaction.armed.headers:
             message.append_hf(text)
-        for target in targets if failover else targets[:1]:
-            if await self._send(transaction, draft, message, target) is not None:
+        return await self._send_to_one(transaction, draft, message, targets if failover else targets[:1])
+
+    async def _send_to_one(
+        self, transaction: ProxyTransaction, draft: Draft, message: Message, targets: Sequence[Target]
+    ) -> int:
+        """Send a branch to the first place that can be reached, and keep the others for when it fails."""
+        for number, target in enumerate(targets, 1):
+            branch = await self._send(transaction, draft, message, target)
+            if branch is not None:
+                branch.spare = targets[number:]
                 return 1
         return SEND_FAILED
+
+    async def fail_over(self, transaction: ProxyTransaction, failed: ClientBranch) -> bool:
+        """Try the next address of a destination that did not answer or is overloaded (RFC 3263 section 4.3)."""
+        silent = failed.is_local and failed.received_status is None
+        if not failed.spare or not (failed.status == 503 or silent) or transaction.cancelled:
+            return False
+        spare, failed.spare = failed.spare, ()
+        if len(transaction.branches) >= MAX_BRANCHES:
+            return False
+        draft = Draft(len(transaction.branches), failed.on_reply, failed.attributes)
+        return await self._send_to_one(transaction, draft, failed.message, spare) > 0
 
     async def _branch_route(self, run: Run, transaction: ProxyTransaction, draft: Draft, message: Message) -> bool:
         """Run the branch route; True when it dropped the branch."""

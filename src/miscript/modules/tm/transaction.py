@@ -39,12 +39,14 @@ class ClientBranch(Timed):
 
     `status` is that of its last reply and `reply` its final one; `is_local` tells that we made the last one up
     (a timeout).  `wants_cancel` has the header fields of a CANCEL that waits for the first reply, None without one.
-    Nobody waits for a branch that `is_minor` once all others have failed.
+    Nobody waits for a branch that `is_minor` once all others have failed.  `spare` are more addresses of its
+    destination.
     """
 
     __slots__ = (
         "attributes", "cancel", "cancel_data", "index", "is_final", "is_local", "is_minor", "key", "message",
-        "on_reply", "received_status", "reply", "sent", "socket", "status", "target", "transaction", "wants_cancel",
+        "on_reply", "received_status", "reply", "sent", "socket", "spare", "status", "target", "transaction",
+        "wants_cancel",
         "where",
     )  # fmt: skip
 
@@ -80,6 +82,7 @@ class ClientBranch(Timed):
         self.is_local = False
         self.on_reply: str | None = None
         self.is_minor = False
+        self.spare: Sequence[Target] = ()
         self.wants_cancel: tuple[str, ...] | None = None
         self.cancel: Timed | None = None
         self.cancel_data = b""
