@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
+from ..log_levels import LogLevel, python_level
+
 SAME_LINES_PER_SECOND = 20
 
 
@@ -38,6 +40,8 @@ class Repeats(logging.Filter):
 
 def log_to_stderr() -> None:
     """Send the log of this process to standard error."""
+    for level in (LogLevel.ALERT, LogLevel.NOTICE):  # Python's logging has no names for those
+        logging.addLevelName(python_level(level), level.name)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
     handler.addFilter(Repeats())

@@ -15,7 +15,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from ...database import Cell, Database, DatabaseError
 from ...services import Events
@@ -33,6 +33,16 @@ CLOSING_SECONDS: Final = 5.0
 SYSLOG_SOCKET: Final = "/dev/log"
 
 FACILITIES: Final = {f"LOG_{name.upper()}": n for name, n in logging.handlers.SysLogHandler.facility_names.items()}
+
+
+class SystemLog(logging.handlers.SysLogHandler):
+    """The system's log; it knows notices, for which Python's logging has no name."""
+
+    priority_map: ClassVar[dict[str, str]] = {
+        **logging.handlers.SysLogHandler.priority_map,
+        **dict.fromkeys(("NOTICE", "Level 25"), "notice"),
+        **dict.fromkeys(("ALERT", "Level 55"), "alert"),
+    }
 
 
 class Writer(Protocol):
@@ -61,7 +71,7 @@ class LogWriter:
     def start(self) -> None:
         if self.facility is None or not os.path.exists(SYSLOG_SOCKET):
             return
-        self._handler = logging.handlers.SysLogHandler(SYSLOG_SOCKET, self.facility)
+        self._handler = SystemLog(SYSLOG_SOCKET, self.facility)
         self._handler.addFilter(lambda record: record.getMessage().startswith("ACC: "))
         log.addHandler(self._handler)
 
@@ -97,6 +107,7 @@ class DatabaseWriter:
     missed_table: str
     _rows: deque[tuple[str, dict[str, Cell]]] = field(default_factory=deque)
     _more: asyncio.Event = field(default_factory=asyncio.Event)
+    _written: asyncio.Future[None] | None = None
     _lost: int = 0
 
     def write(self, record: Record, table: str = "") -> None:
@@ -126,16 +137,22 @@ class DatabaseWriter:
 
     async def _write_rows(self) -> None:
         while self._rows:
-            table, row = self._rows.popleft()
-            try:
-                await self.database.insert(table, row)
-            except DatabaseError as error:
-                log.error("a record cannot be written to '%s': %s", table, error)
+            self._written = asyncio.ensure_future(self._insert(*self._rows.popleft()))
+            await asyncio.shield(self._written)  # `run` may be cancelled, what it has begun is not
+
+    async def _insert(self, table: str, row: dict[str, Cell]) -> None:
+        try:
+            await self.database.insert(table, row)
+        except DatabaseError as error:
+            log.error("a record cannot be written to '%s': %s", table, error)
 
     async def stop(self) -> None:
         """Write the rows that are left, as far as that goes, and close."""
         try:
-            await asyncio.wait_for(self._write_rows(), CLOSING_SECONDS)
+            async with asyncio.timeout(CLOSING_SECONDS):
+                if self._written is not None:
+                    await self._written
+                await self._write_rows()
         except TimeoutError:
             log.error("%d records are lost, the database is too slow", len(self._rows))
         await self.database.close()

@@ -28,6 +28,11 @@ NAME: Final = "acc"
 
 _UPSTREAM: Final = "acc upstream"
 _DONE: Final = "acc done"
+_CALL: Final = "acc call"
+"""Where the transaction of a BYE keeps the dialog that it has ended."""
+
+_ENDS: Final = "acc ends"
+"""In a dialog: its BYE has come, and is not answered."""
 
 
 class Watching:
@@ -48,8 +53,10 @@ class Watching:
         tm.watch(Moment.CREATED_HERE, self._created)
         tm.watch(Moment.FAILURE, self._failed)
         tm.watch(Moment.REPLY_OUT, self._replied)
+        tm.watch(Moment.ENDED, self._forgotten)
         if dialogs is not None:
             dialogs.watch(self._dialog_moved)
+            dialogs.watch_requests(self._request_in_dialog)
 
     # -- accounts -------------------------------------------------------------------------------------------------
 
@@ -97,6 +104,10 @@ class Watching:
         account = None if run is None else run.data.get(NAME)
         if run is not None and isinstance(account, Account) and account.wanted:
             self._take(happening.transaction, run, account)
+        if run is not None and self.dialogs is not None:
+            dialog = self.dialogs.current(run)
+            if dialog is not None and _ENDS in dialog.data:
+                happening.transaction.data[_CALL] = dialog
 
     def _failed(self, happening: Happening) -> None:
         account = happening.transaction.data.get(NAME)
@@ -113,6 +124,8 @@ class Watching:
     def _replied(self, happening: Happening) -> None:
         transaction, status, reply = happening.transaction, happening.status, happening.message
         account = transaction.data.get(NAME)
+        if status >= 200:
+            self._forgotten(happening)
         if not isinstance(account, Account) or status < 101:
             return
         if status < 200:
@@ -166,8 +179,31 @@ class Watching:
     # -- calls ----------------------------------------------------------------------------------------------------
 
     def _dialog_moved(self, dialog: Dialog, old: DialogState) -> None:
+        """A call has ended; by a BYE it has when that is answered, so that its route may still add values."""
+        if dialog.state is not DialogState.DELETED or not dialog.started or NAME not in dialog.data:
+            return
+        dialog.data[_ENDS] = True
+        if not (dialog.end_reason or "").endswith("BYE"):
+            self._call_ended(dialog)
+
+    def _request_in_dialog(self, run: Run, dialog: Dialog) -> None:
+        if _ENDS in dialog.data:
+            run.data.setdefault("at_end", []).append(lambda: self._run_ended(run, dialog))
+
+    def _run_ended(self, run: Run, dialog: Dialog) -> None:
+        """A BYE that got no transaction will not be answered."""
+        if self._tm.current(run) is None:
+            self._call_ended(dialog)
+
+    def _forgotten(self, happening: Happening) -> None:
+        dialog = happening.transaction.data.pop(_CALL, None)
+        if isinstance(dialog, Dialog):
+            self._call_ended(dialog)
+
+    def _call_ended(self, dialog: Dialog) -> None:
+        """Write the record of a call, once."""
         account = dialog.data.get(NAME)
-        if dialog.state is not DialogState.DELETED or not dialog.started or not isinstance(account, Account):
+        if dialog.data.pop(_ENDS, None) is None or not isinstance(account, Account):
             return
         status, reason, to_tag = account.answer
         callee = dialog.callee
