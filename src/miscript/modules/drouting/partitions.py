@@ -180,8 +180,6 @@ class Partition:
             self._status(2, "data available, a reload in progress", "starting DB data loading")
         loader = Loader(self.database, self.names, options)
         try:
-            if options.with_state and not inherit:
-                await self.store_states()
             new = await loader.load()
         except BaseException as error:
             if isinstance(error, DatabaseError | LoadError):
