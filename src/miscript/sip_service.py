@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 from .sip.message import Message
 from .sip.sockets import ListeningSocket, Target
 from .sip.uri import SipUri
+from .tls_service import Noted
 
 if TYPE_CHECKING:
     from .script.runtime import Run
@@ -91,14 +92,20 @@ class SipService(Protocol):
     def is_myself(self, host: str, port: int | None = None, transport: str | None = None) -> bool:
         """Whether this is one of our names: a socket, an advertised address, an `alias`."""
 
+    def set_default_port(self, transport: str, port: int) -> None:
+        """The port where none is written: of our sockets, before they are opened, and of URIs that we send to."""
+
     def add_local_domains(self, is_local: Callable[[str], bool]) -> None:
         """Ask `is_local` too whether a host is ours."""
 
     async def resolve(self, uri: SipUri) -> Sequence[Target]:
         """Where a URI leads, the best first; empty when its host has no address."""
 
-    async def connect(self, target: Target, socket: ListeningSocket) -> bool:
-        """See to it that `send` can reach `target`; False when it cannot be reached.  At once for datagrams."""
+    async def connect(self, target: Target, socket: ListeningSocket, noted: Noted = ()) -> bool:
+        """See to it that `send` can reach `target`; False when it cannot be reached.  At once for datagrams.
+
+        `noted` AVPs of the message may choose the TLS domain of a new connection.
+        """
 
     def send(self, data: bytes, target: Target, socket: ListeningSocket, connection: int = 0) -> bool:
         """Send without waiting; False when it cannot be sent.
@@ -109,7 +116,7 @@ class SipService(Protocol):
     def send_reply(self, request: Message, data: bytes) -> bool:
         """Send a reply to where `request` came from."""
 
-    async def forward(self, message: Message, target: Target | None = None) -> bool:
+    async def forward(self, message: Message, target: Target | None = None, noted: Noted = ()) -> bool:
         """Pass a request on without a transaction, to its destination or to `target`; False when it fails."""
 
 

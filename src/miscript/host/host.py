@@ -27,7 +27,8 @@ from .events import LAST_EVENT, EventTable, published_before_the_script
 from .loading import Source, check_again, check_source, initialise
 from .runs import Budget, Runner, Turns
 from .sip_element import SipElement
-from .sip_transport import Network, SystemNetwork
+from .sip_network import SystemNetwork
+from .sip_transport import Network
 from .statistics import StatisticsTable
 from .tasks import TaskTable
 from .workers import Workers

@@ -27,6 +27,7 @@ from ..sip.requests import passed_on, via_line
 from ..sip.sockets import DEFAULT_PORTS, ListeningSocket, Options, Target, parse_socket
 from ..sip.transactions import COOKIE
 from ..sip_service import Hooks, Traffic
+from ..tls_service import Noted, Tls
 from .sip_names import OwnNames
 from .sip_transport import DatagramSocket, Network, StreamLimits, StreamSockets
 from .tasks import TaskTable
@@ -65,6 +66,7 @@ class SipElement:
         self._network = network
         self._names = OwnNames()
         self._lines: list[SocketLine] = []
+        self._ports = dict(DEFAULT_PORTS)
         self._parameters: Mapping[str, int | str] = {}
         self._datagrams: dict[ListeningSocket, DatagramSocket] = {}
         self._streams: StreamSockets | None = None
@@ -88,17 +90,24 @@ class SipElement:
         parameters: Mapping[str, int | str],
     ) -> None:
         """Take what the script says; nothing is opened yet."""
-        self._lines = [line for line in lines if line[0].partition(":")[0].lower() in ("udp", "tcp")]
+        self._lines = [line for line in lines if line[0].partition(":")[0].lower() in ("udp", "tcp", "tls")]
         self._parameters = parameters
         try:
-            self.sockets = tuple(parse_socket(text, options) for text, options, _ in self._lines)
             self._names.set_aliases(aliases)
+            self._parse_lines()
         except ValueError as error:
             self._wrong = str(error)
-        self._names.sockets = self.sockets
         self.user_agent = _header_value(parameters.get("user_agent_header")) or _signature()
         if parameters.get("server_signature", 1):
             self.server = _header_value(parameters.get("server_header")) or _signature()
+
+    def _parse_lines(self) -> None:
+        self.sockets = tuple(parse_socket(text, options, self._ports) for text, options, _ in self._lines)
+        self._names.sockets = self.sockets
+
+    def set_default_port(self, transport: str, port: int) -> None:
+        self._ports[transport] = port
+        self._parse_lines()
 
     async def open(self) -> None:
         """Open all sockets.  Raises ConfigurationError that names the line of one that cannot be."""
@@ -123,13 +132,20 @@ class SipElement:
         if socket.transport == "udp":
             self._datagrams[socket] = await self._network.datagrams(socket, self.receive)
             return
+        tls = self._tls()
+        if socket.transport == "tls" and tls is None:
+            raise ConfigurationError(f"socket '{socket}' needs the modules 'proto_tls' and 'tls_mgm'")
         if self._streams is None:
             self._streams = self._network.streams(
-                self._services.clock, self.receive, self._broken_stream, self._stream_limits()
+                self._services.clock, self.receive, self._broken_stream, self._stream_limits(), tls
             )
             self._tasks.every(1.0, self._streams.sweep, "the sweep of idle connections")
             self._services.provide("tcp connections", self._streams)
         await self._streams.listen(socket, _number(self._parameters, "tcp_socket_backlog", 128))
+
+    def _tls(self) -> Tls | None:
+        domains, behaviour = self._services.find("tls domains"), self._services.find("tls behaviour")
+        return None if domains is None or behaviour is None else Tls(domains, behaviour)
 
     def _stream_limits(self) -> StreamLimits:
         given = self._parameters
@@ -301,10 +317,10 @@ class SipElement:
             self._tell_traffic(Traffic(data, socket, local, peer, True, connection, about))
         return sent
 
-    async def connect(self, target: Target, socket: ListeningSocket) -> bool:
+    async def connect(self, target: Target, socket: ListeningSocket, noted: Noted = ()) -> bool:
         if target.transport == "udp":
             return True
-        return self._streams is not None and await self._streams.connect(target, socket)
+        return self._streams is not None and await self._streams.connect(target, socket, noted)
 
     def send_reply(self, request: Message, data: bytes) -> bool:
         received = request.received
@@ -312,7 +328,7 @@ class SipElement:
             return False
         return self.send(data, reply_target(request), received.socket, received.connection, request)
 
-    async def forward(self, message: Message, target: Target | None = None) -> bool:
+    async def forward(self, message: Message, target: Target | None = None, noted: Noted = ()) -> bool:
         try:
             if target is None:
                 found = await self.resolve(SipUri.parse(message.branch.destination or message.uri or ""))
@@ -325,7 +341,7 @@ class SipElement:
         except SipSyntaxError as error:
             log.error("the request cannot be forwarded: %s", error)
             return False
-        sent = await self.connect(target, socket) and self.send(data, target, socket, 0, message)
+        sent = await self.connect(target, socket, noted) and self.send(data, target, socket, 0, message)
         self.count("fwd_requests" if sent else "err_requests")
         return sent
 
@@ -366,6 +382,7 @@ class SipElement:
             tuple(dict.fromkeys(socket.transport for socket in self.sockets)) or ("udp",),
             random,
             naptr=bool(self._parameters.get("dns_try_naptr", 1)),
+            ports=self._ports,
         )
         return found[:1] if self._parameters.get("disable_dns_failover") else found
 

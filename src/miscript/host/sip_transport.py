@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket as system_sockets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias, cast
 
-from ..errors import ConfigurationError
 from ..services import Clock
 from ..sip.framing import PING, PONG, StreamError, StreamFramer
 from ..sip.locating import Lookup
 from ..sip.received import Received
-from ..sip.sockets import ListeningSocket, Target, ip_address
-from .dns import DnsLookup
+from ..sip.sockets import ListeningSocket, Target
+from ..tls_service import Noted, Tls, TlsDomain, TlsSession
 
 log = logging.getLogger("miscript.sip")
 
@@ -62,8 +61,8 @@ class StreamSockets(Protocol):
     async def listen(self, socket: ListeningSocket, backlog: int) -> None:
         """Take connections at `socket`.  Raises OSError."""
 
-    async def connect(self, target: Target, socket: ListeningSocket) -> bool:
-        """See to it that there is a connection to `target`."""
+    async def connect(self, target: Target, socket: ListeningSocket, noted: Noted = ()) -> bool:
+        """See to it that there is a connection to `target`; `noted` AVPs may choose its TLS domain."""
 
     def send(self, data: bytes, target: Target, number: int = 0) -> bool:
         """Send over connection `number`, or over the one to `target`; False when neither is there."""
@@ -87,8 +86,10 @@ class Network(Protocol):
     async def datagrams(self, socket: ListeningSocket, receive: Receive) -> DatagramSocket:
         """Open a UDP socket.  Raises OSError."""
 
-    def streams(self, clock: Clock, receive: Receive, broken: Broken, limits: StreamLimits) -> StreamSockets:
-        """All connections of a host."""
+    def streams(
+        self, clock: Clock, receive: Receive, broken: Broken, limits: StreamLimits, tls: Tls | None = None
+    ) -> StreamSockets:
+        """All connections of a host; without `tls` it has none of TLS."""
 
     async def resolve(self, host: str) -> Sequence[str]:
         """The addresses of a name; empty when it has none."""
@@ -141,6 +142,13 @@ class Datagrams(asyncio.DatagramProtocol):
 class Connection(asyncio.Protocol):
     """One connection, whoever opened it."""
 
+    domain: TlsDomain | None = None
+    """What it was opened with, when it is of TLS."""
+
+    session: TlsSession | None = None
+    is_ours = False
+    """Whether `domain` was our choice, not the peer's."""
+
     def __init__(self, streams: Streams, socket: ListeningSocket) -> None:
         self.socket = socket
         self.number = 0
@@ -157,6 +165,15 @@ class Connection(asyncio.Protocol):
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self.peer, self.local = (peer[0], peer[1]), (local[0], local[1])
         self._streams.opened(self)
+        self._settled()
+
+    def _settled(self) -> None:
+        """It can be used."""
+        self._streams.settled(self)
+
+    async def usable(self) -> bool:
+        """Wait until it can be used; False when that fails."""
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -182,9 +199,12 @@ class Connection(asyncio.Protocol):
         self.last_message = self._streams.clock.monotonic()
         self.began = None
         if framed is PING:
-            self.send(PONG)
+            self._pong()
         elif isinstance(framed, bytes):
             self._streams.receive(framed, self._received())
+
+    def _pong(self) -> None:
+        self.send(PONG)
 
     def _received(self) -> Received:
         return Received(self.peer, self.local, self.socket, self.number)
@@ -212,21 +232,58 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def target(self) -> Target:
+        """Where its peer is; what goes over TLS never goes over TCP, though the place be the same."""
+        return Target(self.socket.transport, *self.peer)
+
+    def overdue(self, now: float) -> str | None:
+        """Why it has to end at once, None when it may go on."""
+        if self.began is not None and now - self.began > self._streams.limits.message:
+            return "sends a message too slowly"
+        return None
+
+    def listed(self, now: float) -> dict[str, object]:
+        """The connection as MI shows it."""
+        left = self._streams.limits.idle - (now - self.last_message)
+        return {
+            "ID": self.number,
+            "Type": self.socket.transport,
+            "State": 0,
+            "Remote": f"{self.peer[0]}:{self.peer[1]}",
+            "Local": f"{self.local[0]}:{self.local[1]}",
+            "Lifetime": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self._streams.clock.time() + left)),
+            "Alias port": self.peer[1],
+        }
+
+
+ConnectionMaker: TypeAlias = "Callable[[Streams, ListeningSocket, TlsDomain | None], Connection]"
+
 
 class Streams:
-    """All TCP connections of a host, and the sockets that take new ones."""
+    """All connections of a host, TCP and TLS, and the sockets that take new ones."""
 
-    def __init__(self, clock: Clock, receive: Receive, broken: Broken, limits: StreamLimits) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        receive: Receive,
+        broken: Broken,
+        limits: StreamLimits,
+        connection: ConnectionMaker,
+        tls: Tls | None = None,
+    ) -> None:
         self.clock = clock
         self.receive = receive
         self.broken = broken
         self.limits = limits
+        self._made = connection
+        self._tls = tls
         self.refused = 0
         self._servers: list[asyncio.Server] = []
         self._numbers = 0
         self._by_number: dict[int, Connection] = {}
-        self._by_peer: dict[tuple[str, int], Connection] = {}
-        self._connecting: dict[tuple[str, int], asyncio.Task[Connection | None]] = {}
+        self._by_peer: dict[Target, Connection] = {}
+        self._connecting: dict[tuple[Target, TlsDomain | None], asyncio.Task[Connection | None]] = {}
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -236,23 +293,36 @@ class Streams:
         loop = asyncio.get_running_loop()
         self._servers.append(
             await loop.create_server(
-                lambda: Connection(self, socket), socket.address, socket.port, reuse_address=True, backlog=backlog
+                lambda: self._made(self, socket, None),
+                socket.address,
+                socket.port,
+                reuse_address=True,
+                backlog=backlog,
             )
         )
 
-    async def connect(self, target: Target, socket: ListeningSocket) -> bool:
+    async def connect(self, target: Target, socket: ListeningSocket, noted: Noted = ()) -> bool:
         """See to it that there is a connection to `target`; many who ask at a time share one attempt."""
-        peer = (target.address, target.port)
-        if peer in self._by_peer:
+        connection = self._by_peer.get(target)
+        same_domain = self._tls is not None and self._tls.behaviour.same_domain
+        if connection is not None and not (same_domain and connection.is_ours):
             return True
-        attempt = self._connecting.get(peer)
+        domain = None
+        if target.transport == "tls":
+            domain = None if self._tls is None else self._tls.domains.for_client(target[1:], noted)
+            if domain is None:
+                log.warning("no client domain of TLS matches %s; no connection is opened", target)
+                return False
+        if connection is not None and connection.domain is domain:
+            return True
+        attempt = self._connecting.get((target, domain))
         if attempt is None:
-            attempt = asyncio.ensure_future(self._open(target, socket))
-            self._connecting[peer] = attempt
-            attempt.add_done_callback(lambda done: self._connecting.pop(peer, None))
+            attempt = asyncio.ensure_future(self._open(target, socket, domain))
+            self._connecting[target, domain] = attempt
+            attempt.add_done_callback(lambda done: self._connecting.pop((target, domain), None))
         return await asyncio.shield(attempt) is not None
 
-    async def _open(self, target: Target, socket: ListeningSocket) -> Connection | None:
+    async def _open(self, target: Target, socket: ListeningSocket, domain: TlsDomain | None) -> Connection | None:
         if len(self) >= self.limits.connections:
             log.warning("there are %d connections; none is opened to %s", len(self), target)
             return None
@@ -260,12 +330,15 @@ class Streams:
         try:
             async with asyncio.timeout(self.limits.connect):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(self, socket), target.address, target.port, local_addr=_from_socket(socket)
+                    lambda: self._made(self, socket, domain),
+                    target.address,
+                    target.port,
+                    local_addr=_from_socket(socket),
                 )
         except (OSError, TimeoutError) as error:
             log.info("no connection to %s: %s", target, error or "it takes too long")
             return None
-        return connection
+        return connection if await connection.usable() else None
 
     def opened(self, connection: Connection) -> None:
         if len(self) >= self.limits.connections:
@@ -276,12 +349,20 @@ class Streams:
         connection.number = self._numbers
         connection.last_message = self.clock.monotonic()
         self._by_number[connection.number] = connection
-        self._by_peer[connection.peer] = connection
+
+    def settled(self, connection: Connection) -> None:
+        if connection.number:
+            self._by_peer[connection.target] = connection
 
     def lost(self, connection: Connection) -> None:
         self._by_number.pop(connection.number, None)
-        if self._by_peer.get(connection.peer) is connection:
-            del self._by_peer[connection.peer]
+        if self._by_peer.get(connection.target) is connection:
+            del self._by_peer[connection.target]
+
+    def session(self, number: int) -> TlsSession | None:
+        """The TLS session of connection `number`; None when it is gone or has none."""
+        connection = self._by_number.get(number)
+        return None if connection is None else connection.session
 
     def send(self, data: bytes, target: Target, number: int = 0) -> bool:
         """Send over connection `number`, or over the one to `target`; False when neither is there."""
@@ -294,14 +375,15 @@ class Streams:
         return None if connection is None else (connection.local, connection.peer)
 
     def _connection(self, target: Target, number: int) -> Connection | None:
-        return self._by_number.get(number) or self._by_peer.get((target.address, target.port))
+        return self._by_number.get(number) or self._by_peer.get(target)
 
     def sweep(self) -> None:
         """End connections that are idle or whose message takes too long; to be called every second."""
         now = self.clock.monotonic()
         for connection in list(self._by_number.values()):
-            if connection.began is not None and now - connection.began > self.limits.message:
-                log.info("%s:%d sends a message too slowly", *connection.peer)
+            problem = connection.overdue(now)
+            if problem is not None:
+                log.info("%s:%d %s", *connection.peer, problem)
                 connection.abort()
             elif now - connection.last_message > self.limits.idle:
                 connection.close()
@@ -320,99 +402,21 @@ class Streams:
 
     def listed(self, protocol: str | None) -> Sequence[dict[str, object]]:
         """The connections as MI shows them."""
-        if protocol not in (None, "tcp"):
-            return ()
         now = self.clock.monotonic()
         return [
-            {
-                "ID": connection.number,
-                "Type": "tcp",
-                "State": "CONN_OK",
-                "Remote": f"{connection.peer[0]}:{connection.peer[1]}",
-                "Local": f"{connection.local[0]}:{connection.local[1]}",
-                "Lifetime": f"{int(self.limits.idle - (now - connection.last_message))}s",
-            }
+            connection.listed(now)
             for connection in self._by_number.values()
+            if protocol in (None, connection.socket.transport)
         ]
 
     def close(self, host: str, port: int) -> bool:
         """Close the connection with a peer; False when there is none."""
-        connection = self._by_peer.get((host, port))
-        if connection is not None:
+        found = [connection for connection in self._by_number.values() if connection.peer == (host, port)]
+        for connection in found:
             connection.close()
-        return connection is not None
-
-
-class SystemNetwork:
-    """The network of this machine."""
-
-    async def address(self, socket: ListeningSocket) -> ListeningSocket:
-        """The socket with an address; one for all addresses tells others the machine's main one."""
-        address = ip_address(socket.address)
-        if address is None:
-            addresses = await self.resolve(socket.address)
-            if not addresses:
-                raise ConfigurationError(f"socket '{socket}': '{socket.address}' has no address")
-            address = addresses[0]
-        if address in ("0.0.0.0", "::") and socket.advertised_address is None:
-            return socket._replace(address=address, advertised_address=_main_address(":" in address))
-        return socket._replace(address=address)
-
-    async def datagrams(self, socket: ListeningSocket, receive: Receive) -> DatagramSocket:
-        """Bind a UDP socket."""
-        loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_datagram_endpoint(
-            lambda: Datagrams(socket, receive), sock=_bound(socket.address, socket.port)
-        )
-        return protocol
-
-    def streams(self, clock: Clock, receive: Receive, broken: Broken, limits: StreamLimits) -> StreamSockets:
-        """Connections of TCP."""
-        return Streams(clock, receive, broken, limits)
-
-    async def resolve(self, host: str) -> Sequence[str]:
-        """What the system's resolver says, IPv4 first."""
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(host, None, type=system_sockets.SOCK_DGRAM)
-        except (OSError, UnicodeError):
-            return []
-        addresses = dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found)
-        return sorted(addresses, key=lambda address: ":" in address)
-
-    def lookup(self, timeout: float) -> Lookup:
-        """The name servers of this machine."""
-        return DnsLookup(self.resolve, timeout=timeout)
+        return bool(found)
 
 
 def _from_socket(socket: ListeningSocket) -> tuple[str, int] | None:
     """The local end of a new connection: the socket's address, unless it has all of them."""
     return None if socket.address in ("0.0.0.0", "::") else (socket.address, 0)
-
-
-def _bound(address: str, port: int) -> system_sockets.socket:
-    family = system_sockets.AF_INET6 if ":" in address else system_sockets.AF_INET
-    sock = system_sockets.socket(family, system_sockets.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(system_sockets.SOL_SOCKET, system_sockets.SO_RCVBUF, RECEIVE_BUFFER)
-        if family == system_sockets.AF_INET6:
-            sock.setsockopt(system_sockets.IPPROTO_IPV6, system_sockets.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _main_address(ipv6: bool) -> str:
-    """The address that packets to the Internet are sent from; nothing is sent to find out."""
-    family, far, near = (
-        (system_sockets.AF_INET6, "2001:db8::1", "::1") if ipv6 else (system_sockets.AF_INET, "192.0.2.1", "127.0.0.1")
-    )
-    try:
-        with system_sockets.socket(family, system_sockets.SOCK_DGRAM) as sock:
-            sock.connect((far, 9))
-            return str(sock.getsockname()[0])
-    except OSError:
-        return near

@@ -8,7 +8,7 @@ Source: RFC 3263 section 4 (finding the server), RFC 2782 (priority and weight o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -37,6 +37,9 @@ SRV_NAMES: Final = {
     "wss": "_sips._ws.",
 }
 """Transport → what stands in front of a domain."""
+
+ANY_PORT: Final = 5060
+"""The port of transports that have no default one."""
 
 SECURE: Final = frozenset({"tls", "wss"})
 
@@ -74,12 +77,18 @@ class Lookup(Protocol):
 
 
 async def locate(
-    uri: SipUri, lookup: Lookup, transports: Collection[str], random: Callable[[], float], *, naptr: bool = True
+    uri: SipUri,
+    lookup: Lookup,
+    transports: Collection[str],
+    random: Callable[[], float],
+    *,
+    naptr: bool = True,
+    ports: Mapping[str, int] = DEFAULT_PORTS,
 ) -> Sequence[Target]:
     """The targets of `uri`, in the order in which they are to be tried; none when nothing is known of its host.
 
     `transports` are those that we can send with, in the order of our preference; `random` gives numbers from 0 to 1;
-    without `naptr` those records are not asked for.
+    without `naptr` those records are not asked for; `ports` are those of transports where none is written.
     """
     host = uri.maddr or uri.host
     if not host:
@@ -88,7 +97,7 @@ async def locate(
     address = ip_address(host)
     usual = _usual(uri, written)
     if address is not None:
-        return (Target(usual, address, uri.port or _port(usual)),)
+        return (Target(usual, address, uri.port or ports.get(usual, ANY_PORT)),)
     if uri.port:
         return await _at([(usual, host, uri.port)], lookup)
     if written is not None:
@@ -100,7 +109,7 @@ async def locate(
     for transport, name in services:
         records = await lookup.srv(name)
         found += [(transport, record.target, record.port) for record in in_order(records, random)]
-    return await _at(found, lookup) if found else await _at([(usual, host, _port(usual))], lookup)
+    return await _at(found, lookup) if found else await _at([(usual, host, ports.get(usual, ANY_PORT))], lookup)
 
 
 def in_order(records: Iterable[Srv], random: Callable[[], float]) -> list[Srv]:
@@ -129,10 +138,6 @@ def _usual(uri: SipUri, written: str | None) -> str:
     if uri.is_secure:
         return {"ws": "wss", "wss": "wss"}.get(written or "", "tls")
     return written or "udp"
-
-
-def _port(transport: str) -> int:
-    return DEFAULT_PORTS.get(transport, 5060)
 
 
 async def _services(host: str, lookup: Lookup, transports: Collection[str], secure: bool) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ ports that are not written.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -77,12 +77,12 @@ def bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address and not address.startswith("[") else address
 
 
-def parse_socket(line: str, options: Options = ()) -> ListeningSocket:
-    """The value of a `socket=` line, `protocol:host[:port]`, with what stands behind it.
+def parse_socket(line: str, options: Options = (), ports: Mapping[str, int] = DEFAULT_PORTS) -> ListeningSocket:
+    """The value of a `socket=` line, `protocol:host[:port]`, with what stands behind it; `ports` where none is written.
 
     `*` and `any` are kept as `0.0.0.0`.  Raises ValueError: no protocol, no port where its protocol has none.
     """
-    transport, host, port = split_socket(line)
+    transport, host, port = split_socket(line, ports)
     advertised, advertised_port, tag, anycast = None, None, None, False
     for name, value in options:
         match name:
@@ -97,14 +97,14 @@ def parse_socket(line: str, options: Options = ()) -> ListeningSocket:
     )
 
 
-def split_socket(text: str) -> tuple[str, str, int]:
+def split_socket(text: str, ports: Mapping[str, int] = DEFAULT_PORTS) -> tuple[str, str, int]:
     """Transport, host without brackets, port of `protocol:host[:port]`.  Raises ValueError."""
     transport, colon, rest = text.partition(":")
     if not colon or not rest:
         raise ValueError(f"'{text}' is no socket, expected protocol:host:port")
     transport = transport.lower()
     host, port = split_host(rest)
-    port = port or DEFAULT_PORTS.get(transport)
+    port = port or ports.get(transport)
     if port is None:
         raise ValueError(f"'{text}' has no port")
     return transport, host, port

@@ -87,7 +87,12 @@ class MemoryNetwork:
         return MemoryDatagrams(self, socket, receive)
 
     def streams(
-        self, clock: Clock, receive: Callable[[bytes, Received], None], broken: object, limits: object
+        self,
+        clock: Clock,
+        receive: Callable[[bytes, Received], None],
+        broken: object,
+        limits: object,
+        tls: object = None,
     ) -> MemoryStreams:
         return MemoryStreams(self, receive)
 
@@ -148,7 +153,7 @@ class MemoryStreams:
         self._network.take_place((socket.transport, socket.address, socket.port), deliver)
         self._sockets.append(socket)
 
-    async def connect(self, target: Target, socket: ListeningSocket) -> bool:
+    async def connect(self, target: Target, socket: ListeningSocket, noted: object = ()) -> bool:
         return self._network.has((target.transport, target.address, target.port))
 
     def send(self, data: bytes, target: Target, number: int = 0) -> bool:
@@ -168,6 +173,9 @@ class MemoryStreams:
     async def shut(self) -> None:
         for socket in self._sockets:
             self._network.leave_place((socket.transport, socket.address, socket.port))
+
+    def session(self, number: int) -> None:
+        """There is no TLS here; what is sent over it arrives as it is."""
 
     def listed(self, protocol: str | None) -> Sequence[dict[str, object]]:
         return ()
