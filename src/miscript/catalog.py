@@ -37,10 +37,10 @@ from .services import Services
 
 LATER_MODULES = frozenset(
     """
-    acc alias_db auth_db cachedb_redis cachedb_sql compression
+    alias_db auth_db cachedb_redis compression
     dialplan domain event_datagram exec httpd
     mi_datagram mi_fifo mi_http permissions pike prometheus proto_hep proto_tcp proto_tls
-    proto_udp regex rest_client sipmsgops sqlops textops tls_mgm
+    proto_udp rest_client sipmsgops textops tls_mgm
     userblacklist
     """.split()
 )

@@ -27,7 +27,10 @@ class DatabaseError(MiscriptError):
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """`column operator value`; the operators are =, !=, <, >, <=, >=.  None compares as IS NULL or IS NOT NULL."""
+    """`column operator value`; the operators are =, !=, <, >, <=, >=.  None compares as IS NULL or IS NOT NULL.
+
+    Databases with SQL also know LIKE and NOT LIKE.
+    """
 
     column: str
     value: Cell

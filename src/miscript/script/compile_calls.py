@@ -14,7 +14,7 @@ from .compile_expressions import ExpressionCompiler
 from .program import ResolvedCall
 from .python_ast import LOAD, place_of
 from .runtime import Run
-from .signatures import Argument, Implementation, Kind, Parameter
+from .signatures import Argument, Implementation, Kind, Parameter, VariableInText
 from .source import Span
 
 
@@ -116,7 +116,11 @@ class CallCompiler(ExpressionCompiler):
                 alone = None
                 if len(template.pieces) == 1:
                     alone = self._as_function(self.template_value(template), given.span)
-                return Argument(self._as_function(self.template(template), given.span), alone=alone)
+                pieces = tuple(
+                    piece if isinstance(piece, str) else VariableInText(self.binding.access(piece), piece.text)
+                    for piece in template.pieces
+                )
+                return Argument(self._as_function(self.template(template), given.span), alone=alone, pieces=pieces)
             case n.Variable():
                 access = self.binding.access(given)
                 if parameter.kind is Kind.VARIABLE:

@@ -76,6 +76,14 @@ class VariableAccess(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class VariableInText:
+    """A variable that stands in a text; `text` is its spelling."""
+
+    access: VariableAccess
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Argument:
     """An argument at a call, as a function with a `bind` step sees it.
 
@@ -88,6 +96,7 @@ class Argument:
     constant: Value = None
     variable: VariableAccess | None = None
     alone: Callable[[Run], Value] | None = None  # of a text that is one variable: its value, which may be a number
+    pieces: tuple[str | VariableInText, ...] = ()  # of a text with variables: what it is made of
 
 
 @dataclass(frozen=True, slots=True)

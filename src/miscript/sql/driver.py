@@ -11,6 +11,7 @@ import asyncio
 import importlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..database import masked
@@ -99,7 +100,7 @@ class SqlDriver:
             await database.end()
 
     def _new(self, url: str) -> SqlDatabase:
-        place = file_of(url) if self.kind == "sqlite" else server_url(url)
+        place = _existing_file(url) if self.kind == "sqlite" else server_url(url)
         self.check()
         from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -139,6 +140,14 @@ class SqlDriver:
 
     def _forget(self, url: str) -> None:
         self.open_now.pop(url, None)
+
+
+def _existing_file(url: str) -> str:
+    """The file that `url` names, or that is to be made.  Raises ConfigurationError when there is no folder for it."""
+    path = Path(file_of(url))
+    if path.is_dir() or not path.parent.is_dir():
+        raise ConfigurationError(f"'{url}': '{path}' can be no file: expected one in a folder that exists")
+    return str(path)
 
 
 def _engine_url(kind: Kind, place: ServerUrl | str) -> Any:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..database import Cell, DatabaseError, Result, Where, checked_name
 from .cells import TimeText, plain_row, stored
+from .postgres_query import query_with_values
 
 T = TypeVar("T")
 
@@ -36,6 +37,8 @@ _OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     ">": lambda column, value: column > value,
     "<=": lambda column, value: column <= value,
     ">=": lambda column, value: column >= value,
+    "LIKE": lambda column, value: column.like(value),
+    "NOT LIKE": lambda column, value: column.not_like(value),
 }
 
 
@@ -180,6 +183,8 @@ class SqlTables:
 
     async def query(self, sql: str, values: Mapping[str, Cell] | None = None) -> Result:
         async def work(connection: AsyncConnection) -> Result:
+            if values and connection.dialect.name == "postgresql":
+                return await query_with_values(connection, sql, values)
             if values is not None:
                 return await _result(await connection.execute(sa.text(sql), dict(values)))
             # as it stands: a `:` or `%` in it means nothing

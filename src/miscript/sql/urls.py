@@ -85,7 +85,7 @@ def _parameters(url: str, text: str) -> Mapping[str, str]:
 
 def file_of(url: str) -> str:
     """The file that `sqlite:///PATH` or `sqlite:/PATH` names.  Raises ConfigurationError."""
-    matched = re.fullmatch(r"sqlite:(?://)?(/[^?\0]*[^?\0/])(\?.*)?", url)
+    matched = re.fullmatch(r"sqlite:(?://)?(/[^/?\0](?:[^?\0]*[^?\0/])?)(\?.*)?", url)
     if matched is None:
         raise ConfigurationError(f"expected sqlite:///PATH, the path of a file; found '{url}'")
     if matched[2]:
