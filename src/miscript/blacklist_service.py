@@ -5,13 +5,19 @@ The core offers a `Blacklists` as `blacklists`; `blacklist_service(services)` gi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
+from .errors import ConfigurationError
 from .sip.sockets import Target
 
 if TYPE_CHECKING:
     from .services import Services
+
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_NUMBER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 
 
 class Blacklists(Protocol):
@@ -22,6 +28,23 @@ class Blacklists(Protocol):
 
         Raises ConfigurationError when the list belongs to somebody else.
         """
+
+
+def named_numbers(text: str, parameter: str) -> tuple[str, frozenset[int]]:
+    """A list and the sets or groups in it: `name = 1,4,3`.  Raises ConfigurationError, naming the parameter."""
+    name, sign, numbers = (part.strip() for part in text.partition("="))
+    if not sign or _NAME.fullmatch(name) is None:
+        raise ConfigurationError(f"expected 'name = number, number', found '{text}'", parameter=parameter)
+    return name, numbers_in(numbers, parameter)
+
+
+def numbers_in(text: str, parameter: str) -> frozenset[int]:
+    """Numbers with commas between.  Raises ConfigurationError, naming the parameter."""
+    parts = [part.strip() for part in text.split(",")]
+    wrong = next((part for part in parts if _NUMBER.fullmatch(part) is None), None)
+    if wrong is not None:
+        raise ConfigurationError(f"'{wrong}' is no number, expected numbers with commas between", parameter=parameter)
+    return frozenset(map(int, parts))
 
 
 def blacklist_service(services: Services) -> Blacklists:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from miscript.blacklist_service import named_numbers, numbers_in
 from miscript.errors import ConfigurationError
 from miscript.modules.dispatcher.choosing import Wishes
 from miscript.modules.dispatcher.failover import with_domain
-from miscript.modules.dispatcher.settings import Settings, avps_of, partitions, set_ids
+from miscript.modules.dispatcher.settings import Settings, avps_of, partitions
 from miscript.probing import reply_codes
 from miscript.sip import SipSyntaxError, SipUri
 
@@ -85,10 +86,19 @@ def test_wrong_reply_codes_are_refused(text):
 
 
 def test_sets_are_numbers_with_commas_between():
-    assert set_ids("1, 2,30", "x") == {1, 2, 30}
+    assert numbers_in("1, 2,30", "x") == {1, 2, 30}
     for text in ("", "1,x", "1,,2", "1 2"):
         with pytest.raises(ConfigurationError):
-            set_ids(text, "ds_probing_list")
+            numbers_in(text, "ds_probing_list")
+
+
+def test_a_blacklist_has_a_name_and_sets():
+    assert named_numbers("list= 1,4", "x") == ("list", {1, 4})
+    (b,) = partitions(None, ["b: ds_define_blacklist = l1 = 1,2; ds_define_blacklist = l2=3"])
+    assert b.blacklists == (("l1", {1, 2}), ("l2", {3}))
+    for text in ("x", "=1", "x=", "x=1,a"):
+        with pytest.raises(ConfigurationError):
+            named_numbers(text, "ds_define_blacklist")
 
 
 def test_flags_are_letters_in_any_case():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from miscript.freeswitch_service import Heartbeat
 from miscript.modules.load_balancer.destinations import (
     Destination,
     Loads,
@@ -14,11 +15,12 @@ from miscript.modules.load_balancer.destinations import (
     most_room,
     parse_capacities,
     parse_resources,
+    told_capacity,
 )
 
 
 def some(*texts: str, group: int = 1) -> list[Destination]:
-    return [Destination(n, group, f"sip:10.0.0.{n}", parse_capacities(text)) for n, text in enumerate(texts, 1)]
+    return [Destination(n, group, f"sip:10.0.0.{n}", parse_capacities(text).numbers) for n, text in enumerate(texts, 1)]
 
 
 def chosen(among: list[Destination], resources: str, flags: str = "", calls: int = 1) -> list[int | None]:
@@ -76,7 +78,7 @@ def test_loads_end_where_they_began():
 def test_resources_are_names_with_semicolons_between():
     assert parse_resources(" vm; pstn ;") == ("vm", "pstn")
     assert parse_resources("a;a") == ("a",)
-    assert parse_capacities("a=1; b = 20;") == {"a": 1, "b": 20}
+    assert parse_capacities("a=1; b = 20;").numbers == {"a": 1, "b": 20}
 
 
 @pytest.mark.parametrize("text", ["", ";", ";a", "a;;b"])
@@ -91,11 +93,19 @@ def test_wrong_capacities_are_refused(text):
         parse_capacities(text)
 
 
+def test_a_capacity_can_be_told_by_a_freeswitch_server():
+    found = parse_capacities("a=fs://:pw@10.0.0.9; b=3", 1000)
+    assert (found.numbers, found.event_sockets) == ({"a": 1000, "b": 3}, {"a": "fs://:pw@10.0.0.9"})
+    assert told_capacity(Heartbeat(78.4, 0, 1000, 0.0), 0) == 784
+    assert told_capacity(Heartbeat(50.0, 400, 1000, 0.0), 100) == 350
+    assert told_capacity(Heartbeat(100.0, 1200, 1000, 0.0), 0) == 0
+
+
 @given(st.text(max_size=40))
 def test_any_text_is_resources_or_is_refused(text):
     for read in (parse_resources, parse_capacities):
         try:
-            assert read(text)
+            read(text)
         except ValueError:
             continue
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from dispatcher_tables import HOST, Table, invite, listed
-from miscript.errors import ConfigurationError, MIError, ScriptError
+from miscript.errors import ConfigurationError, ScriptError
+from miscript.freeswitch_service import Heartbeat
+from miscript.modules.dispatcher.partition import freeswitch_weight
 from miscript.sip.replies import make_reply
 from miscript.testing import RunningScript
 
@@ -293,127 +293,6 @@ def test_switches_and_loading_are_reported(table):
         assert status == {"Readiness": True, "Status": 1, "Details": "data available"}
 
 
-# -- tables -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_reload_takes_the_new_table_and_keeps_states(table):
-    with three(table).script() as script:
-        script.mi("ds_set_state", "i", 1, "sip:127.0.0.1:7001")
-        table.rows.pop(0)
-        table.add(2, "sip:127.0.0.9", state=2).write()
-        script.mi("dbt_reload")
-        assert script.mi("ds_reload") == "OK"
-        kept = [("sip:127.0.0.9", "Probing"), ("sip:127.0.0.1:7001", "Inactive"), ("sip:127.0.0.1:7002", "Active")]
-        assert listed(script) == kept
-
-
-def test_a_reload_can_forget_states(table):
-    with three(table).script(parameters='modparam("dispatcher", "persistent_state", 0)') as script:
-        for value, state in (("y", "Inactive"), ("no", "Inactive"), ("n", "Active"), (0, "Active")):
-            script.mi("ds_set_state", "i", 1, "sip:127.0.0.1:7001")
-            script.mi("ds_reload", inherit_state=value)
-            assert listed(script)[1] == ("sip:127.0.0.1:7001", state)
-
-
-@pytest.mark.parametrize(
-    ("row", "said"),
-    [
-        ({"set_id": 1, "uri": "sip:127.0.0.1", "weight": "abc"}, "'weight' is 'abc', expected a number"),
-        ({"set_id": 1, "uri": "sip:127.0.0.1", "weight": "-5"}, "'weight' is -5, expected 0 to 65535"),
-        ({"set_id": "", "uri": "sip:127.0.0.1"}, "null"),
-        ({"set_id": 1, "uri": "sip:127.0.0.1", "priority": ""}, "null"),
-    ],
-)
-def test_a_table_with_a_wrong_value_is_refused_whole_and_the_old_one_stays(table, caplog, row, said):
-    with three(table).script() as script:
-        before = listed(script)
-        table.add(5, "sip:127.0.0.5").add(row.pop("set_id"), row.pop("uri"), **row).write()
-        with pytest.raises(MIError):
-            script.mi("dbt_reload")
-            script.mi("ds_reload")
-        assert listed(script) == before
-        assert said.lower() in caplog.text.lower()
-
-
-def test_a_table_of_another_version_is_refused(table):
-    with three(table).script() as script:
-        table.version = 8
-        table.write()
-        script.mi("dbt_reload")
-        with pytest.raises(MIError) as refused:
-            script.mi("ds_reload")
-        assert "version 8, expected 9" in str(refused.value.data)
-        assert len(listed(script)) == 3
-        reports = script.mi("sr_list_reports", "dispatcher", "default")
-        assert reports[-1]["Log"] == "DB data loading failed, discarding"
-        assert script.mi("sr_get_status", "dispatcher", "default")["Status"] == 1
-    with pytest.raises(ConfigurationError, match="version 8, expected 9"):
-        table.script()
-
-
-def test_destinations_that_cannot_be_reached_are_left_out_and_counted(table, caplog):
-    three(table).add(1, "127.0.0.1:99").add(1, "tel:+1").add(1, "sip:nosuch.invalid").add(1, "sip:127.0.0.1:7000")
-    with table.script() as script:
-        assert len(listed(script)) == 3
-        assert "3 destinations loaded (4 discarded)" in str(script.mi("sr_list_reports", "dispatcher", "default"))
-    for said in ("'127.0.0.1:99'", "'tel:+1'", "'sip:nosuch.invalid' of set 1 has no address", "is there twice"):
-        assert said in caplog.text
-
-
-def test_an_unknown_state_is_taken_for_active(table):
-    with table.add(1, "sip:127.0.0.1:7000", state=7).script() as script:
-        assert listed(script) == [("sip:127.0.0.1:7000", "Active")]
-
-
-def test_an_empty_table_is_a_partition_without_sets(table):
-    with table.script() as script:
-        assert script.mi("ds_list") == {"PARTITIONS": [{"name": "default"}]}
-
-
-def test_partitions_have_tables_and_lists_of_their_own(table):
-    three(table).write("other")
-    table.rows.clear()
-    table.add(1, "sip:127.0.0.1:7100")
-    body = f"""route {{ ds_select_dst(1, 8, "f", "two"); xlog("$du $(avp(ds_dst_failover_two)[*]{{s.len}})\\n");
-        ds_select_dst(1, 8, "f"); xlog("$du {LIST}\\n"); ds_next_dst("two"); xlog("$du\\n");
-        ds_mark_dst("i", "two"); ds_is_in_list("127.0.0.1", 7001, , "two"); xlog("$rc\\n");
-        ds_is_in_list("127.0.0.1", 7001); xlog("$rc\\n"); }}\n{EVENT}"""
-    with table.script(body, parameters='modparam("dispatcher", "partition", "two: table_name = other")') as script:
-        script.route(message=invite())
-        script.finish()
-        assert script.take().splitlines() == [
-            "sip:127.0.0.1:7000 58",
-            "sip:127.0.0.1:7100 7100",
-            "sip:127.0.0.1:7001",
-            "1",
-            "-1",
-            "two 1 sip:127.0.0.1:7001 inactive: script function ds_mark()",
-        ]
-        assert listed(script)[1] == ("sip:127.0.0.1:7001", "Inactive")
-        assert script.mi("ds_set_state", "a", "two:1", "sip:127.0.0.1:7001") == "OK"
-        assert listed(script)[1] == ("sip:127.0.0.1:7001", "Active")
-        names = [each["Name"] for each in script.mi("sr_list_status", "dispatcher")]
-        assert names == ["two;events", "two", "default;events", "default"]
-
-
-def test_a_state_that_changes_during_a_reload_is_not_lost(table):
-    three(table)
-    for number in range(3000):
-        table.add(2, f"sip:10.1.{number // 250}.{number % 250}")
-    with table.script() as script:
-
-        async def both() -> None:
-            reload = script.host.tasks.work(script.host.services.mi.find("ds_reload").handler(), "reload")
-            for _ in range(20):
-                await asyncio.sleep(0)
-            assert not reload.done()
-            script.host.services.mi.find("ds_set_state").handler("i", "1", "sip:127.0.0.1:7000")
-            await reload
-
-        script.wait(both())
-        assert ("sip:127.0.0.1:7000", "Inactive") in listed(script)
-
-
 # -- parameters -------------------------------------------------------------------------------------------------------
 
 
@@ -424,7 +303,7 @@ def test_a_state_that_changes_during_a_reload_is_not_lost(table):
         ('"setid_pvar", "$si"', "expected $var(name)"),
         ('"ds_probing_threshold", 0', "must be positive"),
         ('"cluster_id", 1', "not available"),
-        ('"fetch_freeswitch_stats", 1', "not available"),
+        ('"fetch_freeswitch_stats", 1', "needs module freeswitch"),
         ('"db_url", "foo://x"', "no module is loaded for 'foo:'"),
         ('"partition", "foo: bar=1"', "has no 'bar'"),
     ],
@@ -438,6 +317,50 @@ def test_a_wrong_parameter_is_refused(table, parameter, said):
 def test_a_missing_table_is_refused(table):
     with pytest.raises(ConfigurationError, match="says nothing of 'nosuch'"):
         three(table).script(parameters='modparam("dispatcher", "table_name", "nosuch")')
+
+
+def test_blacklists_hold_the_places_of_sets(table):
+    three(table).add(2, "sip:10.0.0.2;transport=tcp").add(3, "sip:10.0.0.3")
+    with table.script(parameters='modparam("dispatcher", "ds_define_blacklist", "gws = 2,3,9")') as script:
+        rules = script.mi("list_blacklists", "gws")["Rules"]
+        places = [(rule["IP"], rule["Proto"], rule["Port"]) for rule in rules]
+        assert places == [("10.0.0.2", "tcp", 5060), ("10.0.0.3", "udp", 5060)]
+        table.rows.pop()
+        table.write()
+        script.mi("dbt_reload")
+        script.mi("ds_reload")
+        assert len(script.mi("list_blacklists", "gws")["Rules"]) == 1
+
+
+def test_a_weight_comes_from_its_freeswitch_server(table):
+    table.add(1, "sip:10.0.0.1", weight="fs://:pw@127.0.0.1:9").add(1, "sip:10.0.0.2", weight=500)
+    parameters = 'loadmodule "freeswitch.so"\nmodparam("dispatcher", "fetch_freeswitch_stats", 1)'
+    with table.script(parameters=parameters) as script:
+
+        def weights() -> list[int]:
+            shown = script.mi("ds_list", full=1)["PARTITIONS"][0]["SETS"][0]["Destinations"]
+            return [one["weight"] for one in shown]
+
+        assert weights() == [100, 100]
+        partition = next(m for m in script.host.catalog if m.name == "dispatcher").partitions["default"]
+        partition._figures.of = lambda url: Heartbeat(80.0, 50, 100, 0.0)
+        partition.refresh_weights(100)
+        assert weights() == [40, 100]
+
+
+@pytest.mark.parametrize(
+    ("told", "weight"),
+    [
+        ((100, 0, 10), 100),
+        ((50, 5, 10), 25),
+        ((100, 10, 10), 0),
+        ((100, 0, 0), 0),
+        ((200, 0, 10), 100),
+        ((9, 99, 10), 0),
+    ],
+)
+def test_an_idle_server_has_the_highest_weight(told, weight):
+    assert freeswitch_weight(Heartbeat(*told, 0.0), 100) == weight
 
 
 # -- with SIP ---------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 through, `loading` and `partition` the tables, `probing` the questions whether somebody is there; the rest is what
 scripts and MI see.
 
-Not here: clusters, and weights that FreeSWITCH tells.
+Not here: clusters.
 
 Source: OpenSIPS manual, module dispatcher; observed answers and choices of OpenSIPS 4.1.
 """
@@ -14,9 +14,12 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from ...blacklist_service import blacklist_service, named_numbers, numbers_in
 from ...database import DatabaseError, database_at, url_or_default
 from ...errors import ConfigurationError
 from ...exports import Module, parameter
+from ...freeswitch_figures import freeswitch_figures
+from ...freeswitch_service import freeswitch_service
 from ...probing import Prober, checked_probe, reply_codes
 from ...services import Services
 from ...sip_service import sip_service
@@ -25,10 +28,10 @@ from ...variable_spec import VariableSpec
 from .choosing import Chooser
 from .commands import DispatcherCommands
 from .functions import DispatcherFunctions
-from .loading import Columns, Loader
-from .partition import EVENT, Partition, Partitions
+from .loading import MAX_WEIGHT, Columns, Loader
+from .partition import EVENT, GROUP, Partition, Partitions
 from .probing import Probing
-from .settings import Settings, partitions, set_ids
+from .settings import Settings, partitions
 
 __all__ = ["Dispatcher"]
 
@@ -82,13 +85,15 @@ class Dispatcher(DispatcherFunctions, DispatcherCommands, Module):
     options_reply_codes = parameter("", "Statuses that are as good as 200, with commas between.")
     ds_define_blacklist: list[str] = parameter(
         [],
-        "`name = set, set`: a blacklist of the addresses of sets; not available.",
+        "`name = set, set`: a blacklist of the places of these sets of the partition `default`.",
         kinds="string",
         repeatable=True,
     )
     persistent_state = parameter(1, "1: states are read from the table, and written back.")
-    fetch_freeswitch_stats = parameter(0, "Weights that FreeSWITCH tells; not available, must be 0.")
-    max_freeswitch_weight = parameter(100, "Of FreeSWITCH's weights, which are not here.")
+    fetch_freeswitch_stats = parameter(
+        0, "1: a weight may be the URL (fs://:password@host) of a FreeSWITCH server that tells it."
+    )
+    max_freeswitch_weight = parameter(100, "Weight of a FreeSWITCH server that is idle, or has not told anything yet.")
     cluster_id = parameter(0, "Clusters; not available, must be 0.")
     cluster_sharing_tag = parameter("", "Of clusters, which are not here.")
     cluster_probing_mode = parameter("all", "Of clusters, which are not here.")
@@ -124,7 +129,9 @@ class Dispatcher(DispatcherFunctions, DispatcherCommands, Module):
             self.description_col,
         )
         sip = sip_service(self.services)
-        loader = Loader(self._columns, sip.resolve, sip.socket_named)
+        wanted = self.fetch_freeswitch_stats
+        most = self.max_freeswitch_weight if wanted else None
+        loader = Loader(self._columns, sip.resolve, sip.socket_named, most)
         for settings in partitions(self._default(), self.partition):
             self.partitions[settings.name] = Partition(
                 self.services,
@@ -132,7 +139,10 @@ class Dispatcher(DispatcherFunctions, DispatcherCommands, Module):
                 database_at(self.services.find, settings.db_url),
                 loader,
                 self.ds_probing_threshold,
+                freeswitch_figures(self.services, wanted, self.name),
             )
+            for name, _ in settings.blacklists:
+                blacklist_service(self.services).replace(name, GROUP, ())
         if self.ds_ping_interval:
             self._probing = self._make_probing()
 
@@ -155,17 +165,18 @@ class Dispatcher(DispatcherFunctions, DispatcherCommands, Module):
         return Probing(
             Prober(tm, self.services.tasks, reply_codes(self.options_reply_codes, "options_reply_codes")),
             bool(self.ds_probing_mode),
-            set_ids(self.ds_probing_list, "ds_probing_list") if self.ds_probing_list else None,
+            numbers_in(self.ds_probing_list, "ds_probing_list") if self.ds_probing_list else None,
             socket,
             None if self.ds_ping_maxfwd == UNSET else self.ds_ping_maxfwd,
         )
 
     def _check(self) -> None:
-        for name in ("cluster_id", "fetch_freeswitch_stats"):
-            if getattr(self, name):
-                raise ConfigurationError(f"{name}: not available, must be 0", parameter=name)
-        if self.ds_define_blacklist:
-            raise ConfigurationError("blacklists of sets are not available", parameter="ds_define_blacklist")
+        if self.cluster_id:
+            raise ConfigurationError("clusters are not available, cluster_id must be 0", parameter="cluster_id")
+        if not 0 < self.max_freeswitch_weight <= MAX_WEIGHT:
+            raise ConfigurationError(
+                f"max_freeswitch_weight must be 1 to {MAX_WEIGHT}", parameter="max_freeswitch_weight"
+            )
         if self.ds_probing_threshold < 1:
             raise ConfigurationError("ds_probing_threshold must be positive", parameter="ds_probing_threshold")
         if self.ds_ping_interval < 0:
@@ -201,6 +212,7 @@ class Dispatcher(DispatcherFunctions, DispatcherCommands, Module):
             sock_avp=self.sock_avp,
             attrs_avp=self.attrs_avp,
             script_attrs_avp=self.script_attrs_avp,
+            blacklists=tuple(named_numbers(line, "ds_define_blacklist") for line in self.ds_define_blacklist),
             ping_from=self.ds_ping_from,
             ping_method=self.ds_ping_method,
             persistent_state=bool(self.persistent_state),
@@ -232,10 +244,19 @@ class Dispatcher(DispatcherFunctions, DispatcherCommands, Module):
         if self._probing is not None:
             self._probing.turn(self.partitions.values())
 
+        if self.fetch_freeswitch_stats:
+            freeswitch = freeswitch_service(self.services)
+            seconds = freeswitch.heartbeat_interval if freeswitch is not None else 1
+            self.services.tasks.every(seconds, self._weigh, "the weights of dispatcher")
+
+    def _weigh(self) -> None:
+        for each in self.partitions.values():
+            each.refresh_weights(self.max_freeswitch_weight)
+
     async def stop(self) -> None:
         await self._save()
         for each in self.partitions.values():
-            await each.database.close()
+            await each.close()
 
     async def _save(self) -> None:
         for each in self.partitions.values():

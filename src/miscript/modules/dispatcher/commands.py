@@ -128,5 +128,5 @@ def _shown(one: Destination, full: bool) -> dict[str, object]:
         shown |= {"weight": one.weight, "priority": one.priority}
         if one.description:
             shown["description"] = one.description
-    shown["resolved_addresses"] = [f"{bracketed(address)}:{port}" for address, port in one.places]
+    shown["resolved_addresses"] = [f"{bracketed(address)}:{port}" for _, address, port in one.places]
     return shown

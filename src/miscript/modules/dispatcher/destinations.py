@@ -16,7 +16,8 @@ from typing import TypeAlias
 
 from ...sip.sockets import ListeningSocket
 
-Place: TypeAlias = tuple[str, int]
+Place: TypeAlias = tuple[str, str, int]
+"""Transport, address, port."""
 
 
 class State(IntEnum):
@@ -53,7 +54,8 @@ def state_named(text: str) -> State | None:
 class Destination:
     """One destination of a set, `number` being its place in it.
 
-    `text` is its URI, `places` the addresses and ports that it leads to.  `always_probed` is the column `probe_mode`.
+    `text` is its URI, `places` where that leads to.  `always_probed` is the column `probe_mode`; `event_socket` the URL
+    of the FreeSWITCH server that tells its weight.
     `used` counts its turns of the round robin, `failures` what speaks against it in a row, `first_hits` how often it
     was chosen.
     """
@@ -67,6 +69,7 @@ class Destination:
     attributes: str = ""
     description: str = ""
     always_probed: bool = False
+    event_socket: str = ""
     state: State = State.ACTIVE
     script_attributes: str = ""
     number: int = 0
@@ -80,7 +83,7 @@ class Destination:
 
     def is_at(self, address: str, port: int) -> bool:
         """Whether it is at this address; port 0 stands for any."""
-        return any(address == own and port in (0, its_port) for own, its_port in self.places)
+        return any(address == own and port in (0, its_port) for _, own, its_port in self.places)
 
 
 @dataclass(frozen=True, slots=True)

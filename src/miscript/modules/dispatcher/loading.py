@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ...database import Cell, Database, DatabaseError, check_version
+from ...freeswitch_figures import SCHEME
 from ...sip.sockets import ListeningSocket, Target, ip_address
 from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri
@@ -95,11 +96,16 @@ Inherit = Callable[[Destination], None]
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """Reads tables."""
+    """Reads tables.
+
+    `freeswitch_weight` is the highest weight of destinations whose weights FreeSWITCH servers tell, and theirs until
+    they have told one; None when weights are numbers only.
+    """
 
     columns: Columns
     resolve: Resolve
     socket_named: SocketNamed
+    freeswitch_weight: int | None = None
 
     async def load(self, database: Database, table: str, *, with_state: bool, inherit: Inherit) -> Loaded:
         """Read a table whole; `inherit` gives each destination what it takes over.
@@ -152,7 +158,7 @@ class Loader:
         where = f"{where} ('{text}' of set {set_id})"
         state = number_cell(where, columns.state, row[3], INT_MIN, INT_MAX)
         probe_mode = number_cell(where, columns.probe_mode, row[4], INT_MIN, INT_MAX)
-        weight = number_cell(where, columns.weight, row[5], 0, MAX_WEIGHT)
+        weight, event_socket = self._weight(where, row[5])
         priority = number_cell(where, columns.priority, row[6], INT_MIN, INT_MAX)
         try:
             uri = SipUri.parse(text)
@@ -171,9 +177,17 @@ class Loader:
             attributes=text_cell(row[7]),
             description=text_cell(row[8]),
             always_probed=probe_mode == 1,
+            event_socket=event_socket,
             state=_state(where, state) if with_state else State.ACTIVE,
         )
         return destination, uri
+
+    def _weight(self, where: str, cell: Cell) -> tuple[int, str]:
+        """The weight of a row, or that of the beginning and the URL of the FreeSWITCH server that tells it."""
+        text = text_cell(cell)
+        if self.freeswitch_weight is not None and text.startswith(SCHEME):
+            return self.freeswitch_weight, text
+        return number_cell(where, self.columns.weight, cell, 0, MAX_WEIGHT), ""
 
     def _socket(self, where: str, text: str) -> ListeningSocket | None:
         if not text:
@@ -209,16 +223,24 @@ class Loader:
                 made.append(one)
             if made.destinations:
                 found.sets[set_id] = made
+                self._limit_weights(made)
                 found.taken += len(made.destinations)
         for made in reversed(found.sets.values()):
             for one in made.destinations:
                 await turns.next()
-                for address in {address for address, _ in one.places}:
+                for address in {address for _, address, _ in one.places}:
                     found.addresses.setdefault(address, []).append(one)
+
+    def _limit_weights(self, made: DestinationSet) -> None:
+        """Among destinations whose weights FreeSWITCH tells, none has a higher one than those can have."""
+        most = self.freeswitch_weight
+        if most is not None and any(one.event_socket for one in made.destinations):
+            for one in made.destinations:
+                one.weight = min(one.weight, most)
 
 
 def _places(targets: Sequence[Target]) -> tuple[Place, ...]:
-    return tuple(dict.fromkeys((target.address, target.port) for target in targets))
+    return tuple(dict.fromkeys((target.transport, target.address, target.port) for target in targets))
 
 
 def _named(destination: Destination) -> str:

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
+from ...blacklist_service import blacklist_service
 from ...database import Database, DatabaseError, Where
 from ...errors import MiscriptError
+from ...freeswitch_figures import FreeswitchFigures
+from ...freeswitch_service import FreeswitchError, Heartbeat
 from ...services import Services
+from ...sip.sockets import Target
 from ...status_report import StatusReport
 from ...values import Value
 from .destinations import Destination, DestinationSet, State
@@ -36,7 +40,13 @@ class Partition:
     """One partition.  `threshold` failures in a row take a destination out of service."""
 
     def __init__(
-        self, services: Services, settings: Settings, database: Database, loader: Loader, threshold: int
+        self,
+        services: Services,
+        settings: Settings,
+        database: Database,
+        loader: Loader,
+        threshold: int,
+        figures: FreeswitchFigures | None = None,
     ) -> None:
         self.name = settings.name
         self.settings = settings
@@ -45,6 +55,7 @@ class Partition:
         self._services = services
         self._loader = loader
         self._threshold = threshold
+        self._figures = figures
         self._loaded = Loaded()
         self._reloading = asyncio.Lock()
         self._changes: dict[Key, State] | None = None
@@ -94,6 +105,7 @@ class Partition:
                     with_state=self.settings.persistent_state,
                     inherit=self._inherited if inherit else lambda destination: None,
                 )
+                self._listen_to_servers(loaded)
             except DatabaseError:
                 self._status(
                     1 if there else -2,
@@ -109,7 +121,46 @@ class Partition:
                 self._unsaved.clear()
             self._status(1, "data available", "DB data loading successfully completed")
             self._tell(self.name, f"{loaded.taken} destinations loaded ({loaded.discarded} discarded)")
+            self._fill_blacklists()
             await before.let_go()
+
+    def _fill_blacklists(self) -> None:
+        """The blacklists of this partition hold where its destinations are now."""
+        for name, set_ids in self.settings.blacklists:
+            blacklist_service(self._services).replace(name, GROUP, self.places(set_ids))
+
+    def _listen_to_servers(self, loaded: Loaded) -> None:
+        """Raises DatabaseError for a FreeSWITCH server that cannot be had."""
+        if self._figures is None:
+            return
+        try:
+            self._figures.replace(
+                one.event_socket for within in loaded.sets.values() for one in within.destinations if one.event_socket
+            )
+        except FreeswitchError as error:
+            raise DatabaseError(f"a weight in table '{self.settings.table_name}': {error}") from error
+
+    def refresh_weights(self, most: int) -> None:
+        """Weigh destinations by what their FreeSWITCH servers told last; `most` is the weight of an idle one."""
+        if self._figures is None:
+            return
+        for within in self._loaded.sets.values():
+            for one in within.destinations:
+                told = self._figures.of(one.event_socket) if one.event_socket else None
+                if told is not None:
+                    weight = freeswitch_weight(told, most)
+                    if weight != one.weight:
+                        one.weight = weight
+                        within.changed()
+
+    def places(self, set_ids: Collection[int]) -> list[Target]:
+        """Where the destinations of some sets are, each place once."""
+        found = (one for set_id in sorted(set_ids) for one in self._destinations_of(set_id))
+        return [Target(*place) for place in dict.fromkeys(place for one in found for place in one.places)]
+
+    def _destinations_of(self, set_id: int) -> Sequence[Destination]:
+        within = self.set(set_id)
+        return () if within is None else within.destinations
 
     def _inherited(self, destination: Destination) -> None:
         within = self._loaded.sets.get(destination.set_id)
@@ -207,6 +258,12 @@ class Partition:
         finally:
             self._unsaved = unsaved | self._unsaved
 
+    async def close(self) -> None:
+        """The host stops."""
+        if self._figures is not None:
+            self._figures.replace(())
+        await self.database.close()
+
     # -- telling ------------------------------------------------------------------------------------------------------
 
     def _status(self, status: int, details: str, text: str) -> None:
@@ -216,6 +273,12 @@ class Partition:
     def _tell(self, identifier: str, text: str) -> None:
         if self._report is not None:
             self._report.report(GROUP, identifier, text)
+
+
+def freeswitch_weight(told: Heartbeat, most: int) -> int:
+    """The weight of a FreeSWITCH server: `most` when it is idle, 0 when it is full."""
+    free = 1 - told.sessions / told.max_sessions if told.max_sessions > 0 else 0.0
+    return min(most, max(0, round(most * told.idle_cpu / 100 * free)))
 
 
 class UnknownPartition(MiscriptError):

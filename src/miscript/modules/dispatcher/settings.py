@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from ...blacklist_service import named_numbers
 from ...errors import ConfigurationError
 from ...variable_spec import VariableSpec
 
 DEFAULT: Final = "default"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
-_SET = re.compile(r"-?[0-9]{1,10}")
 
 KEYS: Final = {
     "db_url": "db_url",
@@ -30,7 +30,7 @@ KEYS: Final = {
     "attrs_avp": "attrs_avp",
     "script_attrs": "script_attrs_avp",
     "script_attrs_avp": "script_attrs_avp",
-    "ds_define_blacklist": "blacklist",
+    "ds_define_blacklist": "blacklists",
     "ping_from": "ping_from",
     "ping_method": "ping_method",
     "persistent_state": "persistent_state",
@@ -51,7 +51,7 @@ class Settings:
     sock_avp: str = ""
     attrs_avp: str = ""
     script_attrs_avp: str = ""
-    blacklist: str = ""
+    blacklists: tuple[tuple[str, frozenset[int]], ...] = ()
     ping_from: str = "sip:dispatcher@localhost"
     ping_method: str = "OPTIONS"
     persistent_state: bool = True
@@ -135,7 +135,7 @@ def _start(name: str, default: Settings | None) -> Settings:
         return Settings(name)
     if name == DEFAULT:
         return default
-    return replace(default, name=name, dst_avp="", grp_avp="", cnt_avp="", sock_avp="", blacklist="")
+    return replace(default, name=name, dst_avp="", grp_avp="", cnt_avp="", sock_avp="", blacklists=())
 
 
 def _changed(start: Settings, text: str) -> Settings:
@@ -144,7 +144,9 @@ def _changed(start: Settings, text: str) -> Settings:
         key, sign, value = (each.strip() for each in part.partition("="))
         if not sign or key not in KEYS:
             raise _wrong(f"partition '{start.name}' has no '{key}'; expected one of {', '.join(KEYS)}")
-        if KEYS[key] != "persistent_state":
+        if KEYS[key] == "blacklists":
+            start = replace(start, blacklists=(*start.blacklists, named_numbers(value, "ds_define_blacklist")))
+        elif KEYS[key] != "persistent_state":
             text_fields: dict[str, Any] = {KEYS[key]: value}
             start = replace(start, **text_fields)
         elif value in ("0", "1"):
@@ -156,20 +158,3 @@ def _changed(start: Settings, text: str) -> Settings:
 
 def _wrong(message: str) -> ConfigurationError:
     return ConfigurationError(message, parameter="partition")
-
-
-def set_ids(text: str, parameter: str) -> frozenset[int]:
-    """A list of set ids, separated by commas.  Raises ConfigurationError."""
-    parts = [part.strip() for part in text.split(",")]
-    wrong = next((part for part in parts if _SET.fullmatch(part) is None), None)
-    if wrong is not None:
-        raise ConfigurationError(f"'{wrong}' is no set id, expected numbers with commas between", parameter=parameter)
-    return frozenset(map(int, parts))
-
-
-def blacklist_sets(text: str) -> tuple[str, frozenset[int]]:
-    """Name and set ids of `ds_define_blacklist`, `name = 1,4,3`.  Raises ConfigurationError."""
-    name, sign, sets = (part.strip() for part in text.partition("="))
-    if not sign or _NAME.fullmatch(name) is None:
-        raise ConfigurationError(f"expected 'name = set, set', found '{text}'", parameter="ds_define_blacklist")
-    return name, set_ids(sets, "ds_define_blacklist")

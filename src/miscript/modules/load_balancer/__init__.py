@@ -3,7 +3,7 @@
 The load is counted in dialogs: a call is on its destination until its dialog ends.  `destinations` are rows and their
 room, `loading` the table, `balancer` the calls; the rest is what scripts and MI see.
 
-Not here: clusters, capacities that FreeSWITCH tells, blacklists of groups.
+Not here: clusters.
 
 Source: OpenSIPS manual, module load_balancer; observed answers of OpenSIPS 4.1.
 """
@@ -14,16 +14,19 @@ import logging
 from functools import partial
 from typing import Final
 
+from ...blacklist_service import blacklist_service, named_numbers
 from ...database import DatabaseError, database_at, url_or_default
 from ...dialog_service import dialog_service
 from ...errors import ConfigurationError, MIError
 from ...exports import Module, mi_command, parameter
+from ...freeswitch_figures import freeswitch_figures
+from ...freeswitch_service import freeswitch_service
 from ...probing import Probe, Prober, checked_probe, reply_codes
 from ...services import Services
 from ...sip_service import sip_service
 from ...transaction_service import transaction_service
 from .balancer import EVENT, Balancer
-from .destinations import Destination, ProbeMode
+from .destinations import MAX_CAPACITY, Destination, ProbeMode
 from .functions import LoadBalancerFunctions
 
 __all__ = ["LoadBalancer"]
@@ -49,12 +52,12 @@ class LoadBalancer(LoadBalancerFunctions, Module):
     probing_from = parameter("sip:prober@localhost", "URI of From in probes.")
     probing_reply_codes = parameter("", "Statuses that are as good as 200, with commas between.")
     lb_define_blacklist: list[str] = parameter(
-        [], "A blacklist of the addresses of groups; not available.", kinds="string", repeatable=True
+        [], "`name = group, group`: a blacklist of the places of these groups.", kinds="string", repeatable=True
     )
     cluster_id = parameter(0, "Clusters; not available, must be 0.")
     cluster_sharing_tag = parameter("", "Of clusters, which are not here.")
-    fetch_freeswitch_stats = parameter(0, "Capacities that FreeSWITCH tells; not available, must be 0.")
-    initial_freeswitch_load = parameter(1000, "Of FreeSWITCH's capacities, which are not here.")
+    fetch_freeswitch_stats = parameter(0, "1: a capacity may be the URL (fs://:password@host) of a FreeSWITCH server.")
+    initial_freeswitch_load = parameter(1000, "Capacity of such a resource until its server has told one.")
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
@@ -63,9 +66,10 @@ class LoadBalancer(LoadBalancerFunctions, Module):
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def init(self) -> None:
-        for name in ("cluster_id", "fetch_freeswitch_stats", "lb_define_blacklist"):
-            if getattr(self, name):
-                raise ConfigurationError(f"{name}: not available", parameter=name)
+        if self.cluster_id:
+            raise ConfigurationError("clusters are not available, cluster_id must be 0", parameter="cluster_id")
+        if not 0 < self.initial_freeswitch_load <= MAX_CAPACITY:
+            raise ConfigurationError("initial_freeswitch_load must be positive", parameter="initial_freeswitch_load")
         if self.probing_interval < 0:
             raise ConfigurationError("probing_interval must not be negative", parameter="probing_interval")
         dialogs = dialog_service(self.services)
@@ -75,7 +79,18 @@ class LoadBalancer(LoadBalancerFunctions, Module):
         if not url:
             raise ConfigurationError("db_url must be set, or the global db_default_url", parameter="db_url")
         database = database_at(self.services.find, url)
-        self.balancer = Balancer(self.services, database, self.db_table, sip_service(self.services).resolve)
+        blacklists = [named_numbers(line, "lb_define_blacklist") for line in self.lb_define_blacklist]
+        for name, _ in blacklists:
+            blacklist_service(self.services).replace(name, self.name, ())
+        self.balancer = Balancer(
+            self.services,
+            database,
+            self.db_table,
+            sip_service(self.services).resolve,
+            figures=freeswitch_figures(self.services, self.fetch_freeswitch_stats, self.name),
+            first_capacity=self.initial_freeswitch_load,
+            blacklists=blacklists,
+        )
         self.dialogs = dialogs
         dialogs.watch(self.balancer.follow)
         codes = reply_codes(self.probing_reply_codes, "probing_reply_codes")
@@ -97,8 +112,14 @@ class LoadBalancer(LoadBalancerFunctions, Module):
         if self._prober is not None:
             self.services.tasks.every(self.probing_interval, self._probe, "the probes of load_balancer")
 
+        freeswitch = freeswitch_service(self.services) if self.fetch_freeswitch_stats else None
+        if freeswitch is not None:
+            self.services.tasks.every(
+                freeswitch.heartbeat_interval, self.balancer.refresh_capacities, "the capacities of load_balancer"
+            )
+
     async def stop(self) -> None:
-        await self.balancer.database.close()
+        await self.balancer.close()
 
     # -- probing ------------------------------------------------------------------------------------------------------
 

@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ...database import Database
+from ...blacklist_service import blacklist_service
+from ...database import Database, DatabaseError
+from ...freeswitch_figures import FreeswitchFigures
+from ...freeswitch_service import FreeswitchError
 from ...services import Services
 from ...sip.dialogs import Dialog, DialogState
-from .destinations import Destination, Loads, Wishes, candidates, most_room
+from ...sip.sockets import Target
+from .destinations import Destination, Loads, Wishes, candidates, most_room, told_capacity
 from .loading import Resolve, load
 
 EVENT: Final = "E_LOAD_BALANCER_STATUS"
 KEY: Final = "load_balancer"
-"""In the data of a dialog."""
+"""Our name, in the data of a dialog too."""
 
 FOUND, INTERNAL, NO_ROOM, NO_DESTINATION, NO_RESOURCE = 1, -1, -2, -3, -4
 
@@ -55,6 +59,10 @@ class Balancer:
         database: Database,
         table: str,
         resolve: Resolve,
+        *,
+        figures: FreeswitchFigures | None = None,
+        first_capacity: int = 0,
+        blacklists: Sequence[tuple[str, frozenset[int]]] = (),
         pick: Callable[[int], int] = secrets.randbelow,
     ) -> None:
         self.loads = Loads()
@@ -62,6 +70,9 @@ class Balancer:
         self._services = services
         self._table = table
         self._resolve = resolve
+        self._figures = figures
+        self._first_capacity = first_capacity
+        self._blacklists = blacklists
         self._pick = pick
         self._destinations: dict[int, Destination] = {}
         self._resources: set[str] = set()
@@ -81,13 +92,47 @@ class Balancer:
     async def reload(self) -> None:
         """Read the table; status and loads stay.  Raises DatabaseError, and everything stays as it was."""
         async with self._reloading:
-            found = await load(self.database, self._table, self._resolve)
+            first = None if self._figures is None else self._first_capacity
+            found = await load(self.database, self._table, self._resolve, first)
+            self._listen_to_servers(found.values())
             for one in found.values():
                 before = self._destinations.get(one.id)
                 if before is not None:
                     one.enabled, one.enables_itself = before.enabled, before.enables_itself
             self._destinations = found
             self._resources = {resource for one in found.values() for resource in one.capacities}
+            self._fill_blacklists()
+            self.refresh_capacities()
+
+    def _listen_to_servers(self, destinations: Iterable[Destination]) -> None:
+        """Raises DatabaseError for a FreeSWITCH server that cannot be had."""
+        if self._figures is not None:
+            try:
+                self._figures.replace(url for one in destinations for url in one.event_sockets.values())
+            except FreeswitchError as error:
+                raise DatabaseError(f"a resource in table '{self._table}': {error}") from error
+
+    def refresh_capacities(self) -> None:
+        """Give resources the capacities that their FreeSWITCH servers told last."""
+        if self._figures is None:
+            return
+        for one in self:
+            for resource, url in one.event_sockets.items():
+                told = self._figures.of(url)
+                if told is not None:
+                    one.capacities[resource] = told_capacity(told, self.loads.of(one.id, resource))
+
+    def _fill_blacklists(self) -> None:
+        """The blacklists hold where the destinations of their groups are now."""
+        for name, groups in self._blacklists:
+            places = dict.fromkeys(place for one in self if one.group in groups for place in one.places)
+            blacklist_service(self._services).replace(name, KEY, [Target(*place) for place in places])
+
+    async def close(self) -> None:
+        """The host stops."""
+        if self._figures is not None:
+            self._figures.replace(())
+        await self.database.close()
 
     # -- status -------------------------------------------------------------------------------------------------------
 

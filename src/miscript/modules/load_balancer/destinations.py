@@ -15,9 +15,14 @@ from enum import IntEnum
 from fractions import Fraction
 from typing import Final, TypeAlias
 
+from ...freeswitch_figures import SCHEME
+from ...freeswitch_service import Heartbeat
+
 log = logging.getLogger("miscript.load_balancer")
 
-Place: TypeAlias = tuple[str, int]
+Place: TypeAlias = tuple[str, str, int]
+"""Transport, address, port."""
+
 Room: TypeAlias = int | Fraction
 
 MAX_RESOURCES: Final = 64
@@ -39,8 +44,9 @@ class ProbeMode(IntEnum):
 class Destination:
     """A row of the table with its status.
 
-    `capacities` are resource → how many calls.  `enables_itself`: it may be probed back into service; a command that
-    disables it takes that away.
+    `capacities` are resource → how many calls; `event_sockets` are resource → the URL of the FreeSWITCH server that
+    tells its capacity.  `enables_itself`: it may be probed back into service; a command that disables it takes that
+    away.
     """
 
     id: int
@@ -53,10 +59,11 @@ class Destination:
     description: str = ""
     enabled: bool = True
     enables_itself: bool = True
+    event_sockets: dict[str, str] = field(default_factory=dict)
 
     def is_at(self, address: str, port: int) -> bool:
         """Whether it is at this address; port 0 stands for any."""
-        return any(address == own and port in (0, its_port) for own, its_port in self.places)
+        return any(address == own and port in (0, its_port) for _, own, its_port in self.places)
 
     def in_group(self, group: int) -> bool:
         return group in (ALL_GROUPS, self.group)
@@ -113,17 +120,42 @@ def parse_resources(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(parts))
 
 
-def parse_capacities(text: str) -> dict[str, int]:
-    """Resource → capacity of `pstn=3;vm=5`.  Raises ValueError."""
-    found: dict[str, int] = {}
+@dataclass(frozen=True, slots=True)
+class Capacities:
+    """Resource → how many calls; `event_sockets`: resource → who tells it."""
+
+    numbers: dict[str, int]
+    event_sockets: dict[str, str]
+
+
+def parse_capacities(text: str, freeswitch: int | None = None) -> Capacities:
+    """Read `pstn=3;vm=5`.  Raises ValueError.
+
+    `freeswitch` is what resources have at first that FreeSWITCH servers tell (`vm=fs://:password@host`); None when no
+    server is to be asked.
+    """
+    numbers: dict[str, int] = {}
+    event_sockets: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(";"))):
         name, sign, value = (each.strip() for each in part.partition("="))
+        if name and freeswitch is not None and value.startswith(SCHEME):
+            numbers[name], event_sockets[name] = freeswitch, value
+            continue
         if not name or not sign or not (value.isascii() and value.isdecimal()) or int(value) > MAX_CAPACITY:
-            raise ValueError(f"'{part}' is no resource, expected name=number")
-        found[name] = int(value)
-    if not 0 < len(found) <= MAX_RESOURCES:
+            raise ValueError(f"'{name}' is no resource with its number, expected name=number")
+        numbers[name] = int(value)
+        event_sockets.pop(name, None)
+    if not 0 < len(numbers) <= MAX_RESOURCES:
         raise ValueError(f"'{text}' names no resources, expected up to {MAX_RESOURCES} times name=number")
-    return found
+    return Capacities(numbers, event_sockets)
+
+
+def told_capacity(told: Heartbeat, load: int) -> int:
+    """How many calls a FreeSWITCH server can take that has `load` of ours: what is free of its sessions, and of ours.
+
+    The busier its processor, the less.
+    """
+    return max(0, round(told.idle_cpu / 100 * (told.max_sessions - (told.sessions - load))))
 
 
 # -- choosing -------------------------------------------------------------------------------------------------------
