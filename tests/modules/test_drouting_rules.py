@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from miscript.modules.drouting.rules import (
     LONG,
+    PAGE,
     SPLIT_AT,
     BadRule,
     Manner,
@@ -118,6 +119,17 @@ def test_texts_come_back_as_they_were_and_equal_ones_are_kept_once(texts):
     assert [column[place] for place in places] == texts
     assert len(set(places)) == len(set(texts))
     assert column[0] == ""
+
+
+def test_texts_and_rules_beyond_a_page_come_back():
+    column, rules = Texts(), RuleTable()
+    for number in range(PAGE * 2 + 5):
+        assert column.add(f"text {number}") == number + 1
+        rules.add(number, (0,), f"{number}", number % 3 - 1, f"gw{number}")
+    for number in (0, PAGE - 2, PAGE - 1, PAGE, PAGE + 1, PAGE * 2, PAGE * 2 + 4):
+        assert column[number + 1] == f"text {number}"
+        found = next(rules.matches(0, f"{number}", whole=True))
+        assert found[:4] == (number, f"{number}", number % 3 - 1, f"gw{number}")
 
 
 def test_texts_that_cannot_be_utf_8_come_back():

@@ -1,6 +1,6 @@
 """Routing rules by group and prefix, a million of them in little memory.
 
-What a rule says stands in columns: arrays of numbers, and texts as bytes in one piece.  There is no object per rule,
+What a rule says stands in pages: arrays of numbers, and texts as bytes.  There is no object per rule,
 which keeps a rule at about 150 bytes and gives the garbage collector nothing to look at.  Each group has an index from
 prefix to rules, spread over many small dicts, so that none of them ever grows or is let go of in one long step.
 
@@ -16,6 +16,7 @@ import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from ...values import decode, encode
@@ -29,6 +30,14 @@ SPLIT_AT: Final = 4096
 
 MAX_KNOWN_TEXTS: Final = 4096
 """Texts that are recognised when they come again, so that they are kept once."""
+
+PAGE: Final = 8192
+"""Rules, or texts, that are kept in one piece of memory.  Pieces do not grow beyond that: memory that grows is copied,
+and a copy of many megabytes takes milliseconds."""
+
+COLUMNS: Final = 5
+PRIORITY: Final = 1
+"""A rule's numbers: its id, its priority, the numbers of its list, of its attributes and of its manner."""
 
 FREED_AT_ONCE: Final = 2000
 """Entries whose memory is given back in one step: a fraction of a millisecond."""
@@ -88,24 +97,37 @@ def parse_groups(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(groups))
 
 
+@dataclass(slots=True)
+class _Page:
+    """Some texts, one behind the other; text number n ends at `ends[n + 1]`."""
+
+    data: bytearray = field(default_factory=bytearray)
+    ends: array[int] = field(default_factory=lambda: array("I", [0]))
+
+
 class Texts:
     """A column of texts; what is equal and near is kept once.  Number 0 is the empty text."""
 
-    __slots__ = ("_data", "_ends", "_known", "_read")
+    __slots__ = ("_count", "_known", "_pages", "_read")
 
     def __init__(self) -> None:
-        self._data = bytearray()
-        self._ends = array("Q", [0, 0])
-        self._known: dict[str, int] = {"": 0}
-        self._read: dict[int, str] = {0: ""}
+        self._pages: list[_Page] = []
+        self._count = 0
+        self._known: dict[str, int] = {}
+        self._read: dict[int, str] = {}
+        self.add("")
 
     def add(self, text: str) -> int:
         """Keep a text; gives its number."""
         number = self._known.get(text)
         if number is None:
-            number = len(self._ends) - 1
-            self._data += encode(text)
-            self._ends.append(len(self._data))
+            number = self._count
+            if not number % PAGE:
+                self._pages.append(_Page())
+            page = self._pages[-1]
+            page.data += encode(text)
+            page.ends.append(len(page.data))
+            self._count += 1
             if len(self._known) >= MAX_KNOWN_TEXTS:
                 self._known = {"": 0}
             self._known[text] = number
@@ -114,15 +136,22 @@ class Texts:
     def __getitem__(self, number: int) -> str:
         text = self._read.get(number)
         if text is None:
-            text = decode(bytes(self._data[self._ends[number] : self._ends[number + 1]]))
+            page, place = self._pages[number // PAGE], number % PAGE
+            text = decode(bytes(page.data[page.ends[place] : page.ends[place + 1]]))
             if len(self._read) >= MAX_KNOWN_TEXTS:
-                self._read = {0: ""}
+                self._read = {}
             self._read[number] = text
         return text
 
     def close(self) -> None:
         """No more will be added: forget what is only needed for that."""
-        self._known = {"": 0}
+        self._known = {}
+
+    def dismantle(self) -> Iterator[None]:
+        """Let go of everything, with a pause after each small step."""
+        while self._pages:
+            self._pages.pop()
+            yield
 
 
 class PrefixIndex:
@@ -186,17 +215,14 @@ class RuleTable:
     def __init__(self, prefix_characters: str = "") -> None:
         self._groups: dict[int, PrefixIndex] = {}
         self._bad_prefix = re.compile(f"[^0-9{re.escape(prefix_characters)}]" if prefix_characters else "[^0-9]")
-        self._ids = array("q")
-        self._priorities = array("i")
-        self._lists = array("I")
-        self._attributes = array("I")
-        self._manners = array("I")
+        self._pages: list[array[int]] = []
+        self._count = 0
         self._texts = Texts()
         self._all_manners: list[Manner] = []
         self._manner_numbers: dict[Manner, int] = {}
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return self._count
 
     @property
     def groups(self) -> list[int]:
@@ -220,16 +246,15 @@ class RuleTable:
             bad = self._bad_prefix.search(prefix)
             if bad is not None:
                 raise BadRule(f"the prefix '{prefix}' has '{bad[0]}' in it, expected digits and extra_prefix_chars")
-        place = len(self._ids)
-        self._ids.append(id)
-        self._priorities.append(priority)
-        self._lists.append(self._texts.add(gwlist))
-        self._attributes.append(self._texts.add(attributes))
         number = self._manner_numbers.get(manner)
         if number is None:
             number = self._manner_numbers[manner] = len(self._all_manners)
             self._all_manners.append(manner)
-        self._manners.append(number)
+        place = self._count
+        if not place % PAGE:
+            self._pages.append(array("q"))
+        self._pages[-1].extend((id, priority, self._texts.add(gwlist), self._texts.add(attributes), number))
+        self._count += 1
         for group in groups:
             index = self._groups.get(group)
             if index is None:
@@ -240,9 +265,8 @@ class RuleTable:
 
     def _inserted(self, known: Entry, place: int) -> Entry:
         """The places with a new one among them: the highest priority first, equal ones as they came."""
-        priorities = self._priorities
         places = (known,) if isinstance(known, int) else known
-        at = bisect_right(places, -priorities[place], key=lambda other: -priorities[other])
+        at = bisect_right(places, -self._priority(place), key=lambda other: -self._priority(other))
         if isinstance(places, tuple) and len(places) < LONG:
             return (*places[:at], place, *places[at:])
         grown = array("I", places) if isinstance(places, tuple) else places
@@ -262,23 +286,21 @@ class RuleTable:
             for place in (entry,) if isinstance(entry, int) else entry:
                 yield self._rule(place, prefix)
 
+    def _priority(self, place: int) -> int:
+        return self._pages[place // PAGE][place % PAGE * COLUMNS + PRIORITY]
+
     def _rule(self, place: int, prefix: str) -> Rule:
-        texts = self._texts
-        return Rule(
-            self._ids[place],
-            prefix,
-            self._priorities[place],
-            texts[self._lists[place]],
-            texts[self._attributes[place]],
-            *self._all_manners[self._manners[place]],
-        )
+        page, first, texts = self._pages[place // PAGE], place % PAGE * COLUMNS, self._texts
+        id, priority, gwlist, attributes, manner = page[first : first + COLUMNS]
+        return Rule(id, prefix, priority, texts[gwlist], texts[attributes], *self._all_manners[manner])
 
     def dismantle(self) -> Iterator[None]:
         """Let go of everything, with a pause after each small step.  The table is empty afterwards."""
         while self._groups:
             _, index = self._groups.popitem()
             yield from index.dismantle()
-        for column in (self._ids, self._priorities, self._lists, self._attributes, self._manners):
-            del column[:]
+        self._count = 0
+        while self._pages:
+            self._pages.pop()
             yield
-        self._texts = Texts()
+        yield from self._texts.dismantle()
