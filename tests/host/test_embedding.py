@@ -19,7 +19,8 @@ def test_a_clean_script_has_no_mistakes_also_for_a_run():
 
 
 def test_what_is_not_available_yet_is_a_mistake_only_for_a_run():
-    later = source("route { do_routing(); }", 'loadmodule "drouting.so"')
+    modules = "".join(f'loadmodule "{name}.so"\n' for name in ("signaling", "sl", "tm", "usrloc", "registrar"))
+    later = source('route { async(pn_process_purr("location"), on); } route[on] { exit; }', modules)
     assert miscript.check(later) == ()
     assert [found.code for found in miscript.check(later, run=True)] == ["E309"]
 
