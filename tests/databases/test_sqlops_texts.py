@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miscript.database import Where
-from miscript.modules.sqlops.query_text import query_text
+from miscript.modules.sqlops.query_text import json_text, query_text
 from miscript.modules.sqlops.structured import NotStructured, columns, conditions, values
 from miscript.script.access import SimpleAccess
 from miscript.script.signatures import Argument, VariableInText
@@ -97,3 +97,24 @@ def test_any_text_is_structured_or_refused(text):
             read(text)
         except NotStructured:
             pass
+
+
+def as_json(*pieces):
+    return json_text(Argument(lambda run: "", pieces=pieces))(None)
+
+
+def test_a_variable_in_quotes_of_json_stays_one_text():
+    evil = 'x"}, {"b": "y'
+    assert values(as_json('[{"a": "', variable(evil), '"}]')) == {"a": evil}
+    assert values(as_json('[{"a": "', variable("\\"), '-\\"', variable('"'), '"}, {"n": ', variable(5), "}]")) == {
+        "a": '\\-""',
+        "n": 5,
+    }
+    escaped = variable(r"o\'x", "$(fU{s.escape.common})")
+    assert conditions(as_json('[{"a": "', escaped, '"}]')) == [Where("a", "o'x")]
+    assert columns(as_json(variable('["a"]'))) == ["a"]
+
+
+@given(st.text())
+def test_no_text_in_quotes_of_json_becomes_json(text):
+    assert values(as_json('[{"a": "', variable(text), '"}]')) == {"a": text}

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from ...database import Database, DatabaseError, Result, database_at, masked, url_or_default
+from ...database import Database, DatabaseError, Result, Where, database_at, masked, url_or_default
 from ...errors import ConfigurationError
 from ...exports import BoundConstant, BoundLiteral, BoundNumber, BoundText, Module, bound_function, parameter
 from ...script.runtime import Pending, Run
@@ -22,7 +22,7 @@ from ...services import Services
 from ...values import Value
 from . import preferences, structured
 from .outputs import FAILED, Numbers, avps_in, into_avps, into_variables, variables_in
-from .query_text import query_text
+from .query_text import json_text, query_text
 
 __all__ = ["Sqlops"]
 
@@ -253,12 +253,12 @@ class Sqlops(Module):
         limit: int | None,
     ) -> Code:
         database = self._database(db_id)
+        wanted, where = json_text(columns), _conditions(filter)
 
         async def work(run: Run) -> int:
-            names = structured.columns(_text(columns, run)) if _text(columns, run) else []
-            where = structured.conditions(_text(filter, run)) if _text(filter, run) else []
+            names = structured.columns(text) if (text := wanted(run)) else []
             name = _text(table, run) or self.usr_table
-            found = await database(run)[1].select(name, names, where, order=_text(order, run), limit=limit)
+            found = await database(run)[1].select(name, names, where(run), order=_text(order, run), limit=limit)
             return store(run, found)
 
         return _guarded(work)
@@ -273,11 +273,10 @@ class Sqlops(Module):
     ) -> Callable[[Run], Awaitable[int]]:
         """Set columns, `[{"a": "x"}, {"b": 5}]`, of the rows that meet the filter, of all without one."""
         database = self._database(db_id)
+        given, where = json_text(columns), _conditions(filter)
 
         async def work(run: Run) -> int:
-            where = structured.conditions(_text(filter, run)) if _text(filter, run) else []
-            values = structured.values(_text(columns, run))
-            await database(run)[1].update(_text(table, run), values, where)
+            await database(run)[1].update(_text(table, run), structured.values(given(run)), where(run))
             return 1
 
         return _guarded(work)
@@ -287,10 +286,10 @@ class Sqlops(Module):
         self, table: BoundText, columns: BoundText, db_id: BoundNumber | None = None
     ) -> Callable[[Run], Awaitable[int]]:
         """Put a row into a table: `[{"a": "x"}, {"b": null}]`."""
-        database = self._database(db_id)
+        database, given = self._database(db_id), json_text(columns)
 
         async def work(run: Run) -> int:
-            await database(run)[1].insert(_text(table, run), structured.values(_text(columns, run)))
+            await database(run)[1].insert(_text(table, run), structured.values(given(run)))
             return 1
 
         return _guarded(work)
@@ -300,11 +299,10 @@ class Sqlops(Module):
         self, table: BoundText, filter: BoundText | None = None, db_id: BoundNumber | None = None
     ) -> Callable[[Run], Awaitable[int]]:
         """Remove the rows that meet the filter, all without one."""
-        database = self._database(db_id)
+        database, where = self._database(db_id), _conditions(filter)
 
         async def work(run: Run) -> int:
-            where = structured.conditions(_text(filter, run)) if _text(filter, run) else []
-            await database(run)[1].delete(_text(table, run), where)
+            await database(run)[1].delete(_text(table, run), where(run))
             return 1
 
         return _guarded(work)
@@ -314,10 +312,10 @@ class Sqlops(Module):
         self, table: BoundText, columns: BoundText, db_id: BoundNumber | None = None
     ) -> Callable[[Run], Awaitable[int]]:
         """Put a row into a table, in the place of the one with the same unique key when there is one."""
-        database = self._database(db_id)
+        database, given = self._database(db_id), json_text(columns)
 
         async def work(run: Run) -> int:
-            await database(run)[1].replace(_text(table, run), structured.values(_text(columns, run)), [])
+            await database(run)[1].replace(_text(table, run), structured.values(given(run)), [])
             return 1
 
         return _guarded(work)
@@ -377,6 +375,12 @@ class Sqlops(Module):
             return 1
 
         return _guarded(work)
+
+
+def _conditions(filter: Argument | None) -> Callable[[Run], Sequence[Where]]:
+    """The conditions of a filter in a run; one that is left out, or is an empty text, sets none."""
+    fill = json_text(filter)
+    return lambda run: structured.conditions(text) if (text := fill(run)) else []
 
 
 def _text(argument: Argument | None, run: Run) -> str:

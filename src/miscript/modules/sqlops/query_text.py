@@ -4,11 +4,14 @@
 variable that a script has escaped itself, `'$(tU{s.escape.common})'`, is bound as it was before.  A variable outside
 quotes is a part of the SQL, for a script that makes up its query; only numbers are safe there.
 
-Source: OpenSIPS manual, module sqlops, `sql_query`.
+A variable in a text of JSON stays the text it is in the same way.
+
+Source: OpenSIPS manual, module sqlops, `sql_query`, `sql_select`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +26,7 @@ Fill: TypeAlias = Callable[[Run], str]
 
 _LOOKS_BOUND: Final = re.compile(r"(?<![:\w\\]):(?=\w)")
 _ESCAPED: Final = re.compile(r"\{\s*s\.escape\.common\s*\}\)$", re.IGNORECASE)
+_JSON_QUOTE: Final = re.compile(r'(?<!\\)(?:\\\\)*"')
 _BACKSLASH: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -60,6 +64,27 @@ def query_text(argument: Argument, backslashes: bool) -> QueryText:
     if argument.pieces:
         return _Reader(backslashes).read(argument.pieces)
     return QueryText([lambda run: text_of(argument.get(run))])
+
+
+def json_text(argument: Argument | None) -> Fill:
+    """What fills in a text of JSON: a variable in quotes cannot end them.  "" for an argument that is left out."""
+    if argument is None:
+        return lambda run: ""
+    if not argument.pieces:
+        return lambda run: "" if (value := argument.get(run)) is None else str(value)
+    pieces: list[str | Fill] = []
+    inside = False
+    for piece in argument.pieces:
+        if isinstance(piece, str):
+            pieces.append(piece)
+            inside ^= len(_JSON_QUOTE.findall(piece)) % 2 == 1
+        else:
+            pieces.append(_quoted(_value_of(piece)) if inside else _part_of(piece))
+    return lambda run: "".join([_text(piece, run) for piece in pieces])
+
+
+def _quoted(fill: Fill) -> Fill:
+    return lambda run: json.dumps(fill(run))[1:-1]
 
 
 class _Reader:
