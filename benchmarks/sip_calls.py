@@ -180,9 +180,16 @@ def contestants(work: Path, venv: Path) -> list[Server]:
 
     def opensips(port: int, callee: int) -> list[str]:
         more = f'mpath = "{os.environ.get("OPENSIPS_MODULES", "")}/"\nudp_workers = 1\nstderror_enabled = yes'
-        text = Path(script("opensips", port, callee, more))
-        text.write_text(text.read_text().replace('loadmodule "tm.so"', 'loadmodule "tm.so"'))
-        return [os.environ["OPENSIPS"], "-F", "-m", "512", "-f", str(text), "-w", str(work)]
+        return [
+            os.environ["OPENSIPS"],
+            "-F",
+            "-m",
+            "512",
+            "-f",
+            script("opensips", port, callee, more),
+            "-w",
+            str(work),
+        ]
 
     found = [Server("miscript", miscript), Server("sippy B2BUA", sippy)]
     return [*found, Server("OpenSIPS", opensips)] if os.environ.get("OPENSIPS") else found
@@ -245,7 +252,8 @@ def call(server: Server, work: Path, rate: int, calls: int) -> Row:
     command = ["sipp", "-sf", "caller.xml", "-i", "127.0.0.1", "-p", str(free_port()), f"127.0.0.1:{server.port}"]
     command += ["-r", str(rate), "-m", str(calls), "-l", str(4 * rate), "-nostdin", "-timeout", f"{PATIENCE:.0f}s"]
     command += ["-trace_stat", "-stf", statistics.name, "-fd", "1"]
-    subprocess.run(command, cwd=work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=2 * PATIENCE)
+    quiet = subprocess.DEVNULL
+    subprocess.run(command, cwd=work, stdout=quiet, stderr=quiet, timeout=2 * PATIENCE, check=False)
     spent = used(server) - before
     last = list(csv.DictReader(statistics.open(), delimiter=";"))[-1]
     done = int(last["SuccessfulCall(C)"])

@@ -392,7 +392,7 @@ def _what_is_wrong(request: Message) -> tuple[int, str] | None:
     if request.version.upper() != "SIP/2.0":
         return 505, "Version Not Supported"
     for name in MANDATORY:
-        if request.field(name) is None:
+        if request.header(name) is None:
             return 400, f"Missing {name}"
     cseq = request.cseq
     if cseq is None or cseq[1] != request.method:

@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 from ..values import decode, encode
 from .branch import Branch
 from .head import Head
-from .headers import HeaderField
+from .headers import HeaderField, header_key
 from .name_addr import NameAddr
 from .received import NOT_RECEIVED
 from .sockets import ListeningSocket
@@ -223,10 +223,12 @@ class Message:
 
     def headers(self, name: str) -> list[str]:
         """The values of all fields `name`, whether long or compact, in any case; lists are not split."""
-        return [field.value for field in self._head.fields_of(name)]
+        return [field[2] for field in self._head.fields_of(name)]
 
     def header(self, name: str, index: int = 0) -> str | None:
         """The value of one of the fields `name`; a negative index counts from the last one."""
+        if index == 0:
+            return self._head.value(header_key(name))
         found = self._head.fields_of(name)
         return found[index].value if -len(found) <= index < len(found) else None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -42,11 +42,6 @@ class Parameters:
     """Parameters in the order in which they were written."""
 
     items: tuple[Parameter, ...] = ()
-    _values: dict[str, str] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        values = {name.lower(): value or "" for name, value, _ in reversed(self.items)}
-        object.__setattr__(self, "_values", values)
 
     @classmethod
     def parse(cls, text: str) -> Parameters:
@@ -71,7 +66,10 @@ class Parameters:
 
     def get(self, name: str) -> str | None:
         """The value of the first parameter `name`: "" when it has none, None when there is no such parameter."""
-        return self._values.get(name.lower())
+        for written, value, _ in self.items:
+            if written == name or written.lower() == name.lower():
+                return value or ""
+        return None
 
     def with_value(self, name: str, value: str | None) -> Parameters:
         """A list in which `name` has this value (None: it is there without one), in its place or at the end.
