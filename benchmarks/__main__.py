@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME]...`: the benchmarks of docs/performance.md; without a name those of `make bench`.
 
-`mi_http` is not among those, because it installs other servers first; `python -m benchmarks mi_http` runs it.
+`mi_http` is not among those, because it installs other servers first, nor is `drouting`, which takes two minutes;
+`python -m benchmarks mi_http` runs one of them.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ import importlib
 import sys
 
 NAMES = ("script_costs", "mi_client", "traced", "one_shot")
-OTHERS = ("mi_http",)
+OTHERS = ("mi_http", "drouting")
 
 
 def main() -> None:
     first = sys.argv[1:2]
-    if first in (["mi_http"],):  # it has options of its own
+    if first in (["mi_http"], ["drouting"]):  # they have options of their own
         del sys.argv[1]
         names = first
     else:

@@ -177,7 +177,7 @@ async def lookups(host: Host, rules: int) -> None:
 
 def main() -> None:
     logging.disable(logging.WARNING)
-    rules = int(sys.argv[2]) if sys.argv[1:2] == ["drouting"] and len(sys.argv) > 2 else RULES
+    rules = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdecimal() else RULES
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "routing.db"
         make_database(path, rules)
