@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from database_scripts import printed
 from miscript.database import DatabaseError, Where
 from miscript.sql.driver import Habits, SqlDriver
 from sql_tables import with_table
@@ -95,3 +96,10 @@ async def test_a_lost_connection_is_reported_and_so_is_the_next_one(mariadb):
     await db.select("things")
     assert heard == [True, False, True]
     await db.close()
+
+
+async def test_scripts_hear_of_connections_to_mariadb(mariadb):
+    parameters = f'modparam("sqlops", "db_url", "{mariadb.url}")'
+    route = r'event_route[E_MYSQL_CONNECTION] { xlog("$param(status) $param(url)\n"); }'
+    lines = await printed("db_mysql sqlops", parameters, 'sql_query("SELECT 1"); xlog("$rc\\n");', route)
+    assert sorted(lines) == ["1", f"connected {mariadb.url.replace('s3cret', '***')}"]

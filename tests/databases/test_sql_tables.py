@@ -244,3 +244,29 @@ async def test_those_who_open_one_url_share_its_pool(url):
     await second.close()
     assert driver.open(url) is not first
     await driver.end()
+
+
+async def test_one_who_reads_a_file_for_long_holds_up_nobody_who_writes(tmp_path):
+    db = await with_table(f"sqlite://{tmp_path}/test.db", busy_milliseconds=50)
+    await db.insert("things", *[{"name": f"t{n}", "n": n} for n in range(2000)])
+    reading = db.rows("things", ["n"], chunk=10)
+    await anext(reading)
+    await db.insert("things", {"name": "new", "n": -1})
+    rest = [row[0] async for chunk in reading for row in chunk]
+    assert len(rest) == 1990
+    assert -1 not in rest
+    await db.close()
+
+
+async def test_settings_of_a_file_are_made_on_each_connection(tmp_path):
+    db = await with_table(f"sqlite://{tmp_path}/test.db", pragmas=("journal_mode=delete", "cache_size=-777"))
+    assert list((await db.query("PRAGMA journal_mode")).rows) == [("delete",)]
+    assert list((await db.query("PRAGMA cache_size")).rows) == [(-777,)]
+    await db.close()
+
+
+async def test_an_extension_that_is_not_there_is_a_database_error(tmp_path):
+    db = SqlDriver("sqlite", Habits(extensions=("/nosuch.so;entry",))).open(f"sqlite://{tmp_path}/test.db")
+    with pytest.raises(DatabaseError, match="nosuch"):
+        await db.query("SELECT 1")
+    await db.close()

@@ -138,7 +138,8 @@ class SqlDatabase(SqlTables):
         await self._deadline.all_ended()
 
     def _failures(self) -> tuple[type[Exception], ...]:
-        return (SQLAlchemyError, OSError, ValueError, OverflowError, *self._manners.failures)
+        """What says that the database refused or is away; uvloop's word for a closed connection is RuntimeError."""
+        return (SQLAlchemyError, OSError, EOFError, ValueError, OverflowError, RuntimeError, *self._manners.failures)
 
     def _error(self, error: Exception) -> DatabaseError:
         if isinstance(error, NoSuchTableError):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
+import sqlite3
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from .database import SqlDatabase
+
+log = logging.getLogger("miscript.database")
 
 Ending: TypeAlias = Coroutine[Any, Any, object]
 
@@ -183,19 +187,34 @@ def _prepare_files(engine: Any, habits: Habits) -> None:
 
     def connected(connection: Any, record: object) -> None:
         cursor = connection.cursor()
+        if not any(pragma.partition("=")[0].strip().lower() == "journal_mode" for pragma in habits.pragmas):
+            _read_beside_writing(cursor)
         for pragma in habits.pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         for extension in habits.extensions:
-            path, _, entry = extension.partition(";")
-            connection.run_async(lambda raw: raw.enable_load_extension(True))
-            cursor.execute(
-                "SELECT load_extension(?, ?)" if entry else "SELECT load_extension(?)",
-                tuple(filter(None, (path, entry))),
-            )
-            connection.run_async(lambda raw: raw.enable_load_extension(False))
+            _load_extension(connection, cursor, extension)
         cursor.close()
 
     event.listen(engine.sync_engine, "connect", connected)
+
+
+def _read_beside_writing(cursor: Any) -> None:
+    """Keep a log of changes beside the file: without, nobody writes while someone reads a long table."""
+    try:
+        cursor.execute("PRAGMA journal_mode=wal")
+    except sqlite3.OperationalError as error:  # someone is at work in the file, or it cannot be changed
+        log.debug("the file of a database stays without a log of changes: %s", error)
+
+
+def _load_extension(connection: Any, cursor: Any, extension: str) -> None:
+    path, _, entry = extension.partition(";")
+    call = "load_extension(?, ?)" if entry else "load_extension(?)"
+    try:
+        connection.run_async(lambda raw: raw.enable_load_extension(True))
+    except AttributeError:
+        raise OSError(f"'{path}' cannot be loaded: this Python's SQLite takes no extensions") from None
+    cursor.execute(f"SELECT {call}", tuple(filter(None, (path, entry))))
+    connection.run_async(lambda raw: raw.enable_load_extension(False))
 
 
 def _interrupt(kind: str, engine: AsyncEngine, seconds: float) -> Callable[[AsyncConnection], Ending | None]:
