@@ -43,12 +43,15 @@ class ConfigurationError(MiscriptError):
     """What the script asks of a module cannot be had (a parameter's value, a socket, a file).
 
     `parameter` is the name of the module parameter that is at fault, where there is one: the host then shows
-    the line of its `modparam`.
+    the line of its `modparam`; `value` tells which one where it is set more than once.
     """
 
-    def __init__(self, message: str, *, parameter: str | None = None, help: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, parameter: str | None = None, value: str | None = None, help: str | None = None
+    ) -> None:
         super().__init__(message)
         self.parameter = parameter
+        self.value = value
         self.help = help
 
 

@@ -81,6 +81,7 @@ def initialise(program: Program, diagnostics: Diagnostics) -> None:
             module.init()
         except ConfigurationError as error:
             set_here = [i for n, i in program.module_parameters if n == module.name and i.name == error.parameter]
+            set_here = [i for i in set_here if i.value == error.value] or set_here
             span = set_here[-1].value_span if set_here else program.load_span(module.name)
             diagnostics.add("E410", f"module '{module.name}': {error}", span, help=error.help)
     if diagnostics.failed:

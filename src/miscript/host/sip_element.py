@@ -107,7 +107,8 @@ class SipElement:
 
     def set_default_port(self, transport: str, port: int) -> None:
         self._ports[transport] = port
-        self._parse_lines()
+        if not self._wrong:
+            self._parse_lines()
 
     async def open(self) -> None:
         """Open all sockets.  Raises ConfigurationError that names the line of one that cannot be."""

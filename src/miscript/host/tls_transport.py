@@ -215,7 +215,7 @@ class TlsConnection(Connection):
         session = self.session
         if session is None:
             return shown
-        lifetime = shown.pop("Lifetime")
+        last = {name: shown.pop(name) for name in ("Lifetime", "Alias port")}
         return {
             **shown,
             "TLS Version": session.version,
@@ -223,7 +223,7 @@ class TlsConnection(Connection):
             "TLS Cipher description": f"{session.description}\n",
             "TLS Cipher bits": session.bits,
             "TLS Peer verified": int(session.verified),
-            "Lifetime": lifetime,
+            **last,
         }
 
 

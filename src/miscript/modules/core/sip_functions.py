@@ -49,7 +49,7 @@ class SipFunctions(CorePart):
                 target = await self._target(str(destination.get(run) or ""))
                 if target is None:
                     return -1
-            return 1 if await self.sip.forward(message, target) else -1
+            return 1 if await self.sip.forward(message, target, (run.avps,)) else -1
 
         return pass_on
 
@@ -69,7 +69,7 @@ class SipFunctions(CorePart):
                 log.error("the message cannot be sent: %s", error)
                 return -1
             socket = self.sip.socket_for(target, message)
-            if socket is None or not await self.sip.connect(target, socket):
+            if socket is None or not await self.sip.connect(target, socket, (run.avps,)):
                 return -1
             return 1 if self.sip.send(data, target, socket) else -1
 

@@ -182,7 +182,7 @@ class Relaying:
         """Send a branch to one place; None when it cannot be reached from any socket of ours."""
         sip = self.engine.sip
         socket = sip.socket_for(target, message)
-        if socket is None or not await sip.connect(target, socket):
+        if socket is None or not await sip.connect(target, socket, (draft.attributes, transaction.avps)):
             return None
         branch_id = self.engine.branch_id(transaction, draft.index)
         self.engine.tell(Moment.BRANCH, transaction, message=message)

@@ -149,7 +149,7 @@ class Requests:
             if message.branch.destination or message.branch.uri:
                 target, sender = await self._way(SipUri.parse(message.branch.destination or message.uri or ""), socket)
             self.engine.tell(Moment.CREATED_HERE, transaction, message=message)
-            if not await self.engine.sip.connect(target, sender) or not self._send(
+            if not await self.engine.sip.connect(target, sender, (transaction.avps,)) or not self._send(
                 transaction, branch_id, target, sender
             ):
                 raise NotSentError(*SEND_FAILED)
@@ -236,7 +236,7 @@ class Requests:
         except (SipSyntaxError, NotSentError) as error:
             log.warning("a 2xx cannot be acknowledged: %s", error)
             return
-        if await self.engine.sip.connect(target, socket):
+        if await self.engine.sip.connect(target, socket, (branch.attributes, branch.transaction.avps)):
             self.engine.sip.send(ack, target, socket)
 
 
