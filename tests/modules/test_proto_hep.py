@@ -169,7 +169,7 @@ def test_an_impossible_compression_level_becomes_the_default(caplog):
     [
         ("[c]127.0.0.1:1;transport=udp;version=1", Drop.OLD_VERSION, "version 1 carries SIP only"),
         ("[c]127.0.0.1:1;version=2", Drop.OLD_VERSION, "'tcp' is replaced by 'udp'"),
-        ("[c]127.0.0.1:1;transport=tls", Drop.NO_TLS, "TLS is not available"),
+        ("[c]127.0.0.1:1;transport=tls", Drop.NO_TLS, "'tls_mgm' is not loaded"),
         ("[c]127.0.0.1:1;transport=tcp", Drop.NO_SOCKET, "no  socket=hep_tcp:"),
         ("[c]127.0.0.1:0;transport=udp", Drop.UNREACHABLE, "port 0"),
         ("[c]127.0.0.1:99999;transport=udp", Drop.UNREACHABLE, "port 99999"),

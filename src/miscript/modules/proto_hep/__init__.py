@@ -11,6 +11,7 @@ Source: OpenSIPS manual, module proto_hep.
 from __future__ import annotations
 
 import logging
+from typing import cast
 
 from ...errors import ConfigurationError
 from ...exports import Module, parameter, script_function, statistic
@@ -24,6 +25,7 @@ from .backlog import Backlog, Drop, Health
 from .destination import HepDestination, SipDestination, Unsendable
 from .senders import Collector, Sender, TcpSender, UdpSender
 from .sockets import LocalSocket, hep_sockets
+from .tls_sender import TlsSender
 
 log = logging.getLogger("miscript.proto_hep")
 
@@ -35,7 +37,7 @@ MAX_DATAGRAM = 65507
 
 
 class ProtoHep(Module):
-    """Send what is traced, SIP messages and MI commands, to HEP collectors over UDP or TCP."""
+    """Send what is traced, SIP messages and MI commands, to HEP collectors over UDP, TCP or TLS."""
 
     early = True
 
@@ -72,7 +74,7 @@ class ProtoHep(Module):
     dropped_queue_full = statistic("dropped_queue_full", "Packets that gave way to newer ones.")
     dropped_unreachable = statistic("dropped_unreachable", "Packets that the collector's machine refused (UDP).")
     dropped_no_socket = statistic("dropped_no_socket", "Packets for which the script has no socket of their kind.")
-    dropped_no_tls = statistic("dropped_no_tls", "Packets for destinations over TLS.")
+    dropped_no_tls = statistic("dropped_no_tls", "Packets for destinations over TLS without module tls_mgm.")
     dropped_old_version = statistic("dropped_old_version", "MI packets for destinations of HEP version 1 and 2.")
     dropped_too_large = statistic("dropped_too_large", "Packets that do not fit into 65535 bytes.")
     dropped_stopped = statistic("dropped_stopped", "Packets that still waited when the host stopped.")
@@ -166,8 +168,8 @@ class ProtoHep(Module):
             log.warning("%s: %s", label, warning)
         if hep_id.version < 3:
             log.warning("%s: HEP version %d carries SIP only, no MI packet is sent to it", label, hep_id.version)
-        if hep_id.transport == "tls":
-            log.warning("%s: HEP over TLS is not available yet, nothing is sent to it", label)
+        if hep_id.transport == "tls" and self.services.find("tls domains") is None:
+            log.warning("%s: module 'tls_mgm' is not loaded, nothing is sent to it", label)
             return Unsendable(address, Drop.NO_TLS, self._dropped)
         if local is None:
             kind = f"hep_{hep_id.transport}"
@@ -182,8 +184,7 @@ class ProtoHep(Module):
         limit = self.hep_async_max_postponed_chunks
         backlog = Backlog(limit if limit > 0 else MOST_WAITING, self._dropped)
         udp = hep_id.transport == "udp"
-        kind = UdpSender if udp else TcpSender
-        sender = kind(collector, backlog, max(self.hep_send_timeout / 1000, LEAST_GIVE_UP_SECONDS))
+        sender = self._sender(hep_id.transport, collector, backlog)
         self._senders.append(sender)
         form = MessageForm(
             hep_id.version, self._capture_id, bool(self.homer5_on), self.homer5_delim, bool(self.compressed_payload)
@@ -192,6 +193,17 @@ class ProtoHep(Module):
         if hep_id.version < 3:
             return SipDestination(address, form, sender, self._dropped, largest)
         return HepDestination(address, self._frames, form, sender, self._dropped, largest)
+
+    def _sender(self, transport: str, collector: Collector, backlog: Backlog) -> Sender:
+        seconds = max(self.hep_send_timeout / 1000, LEAST_GIVE_UP_SECONDS)
+        match transport:
+            case "udp":
+                return UdpSender(collector, backlog, seconds)
+            case "tls":
+                domains = cast(TlsDomains, self.services.find("tls domains"))
+                return TlsSender(collector, backlog, seconds, domains)
+            case _:
+                return TcpSender(collector, backlog, seconds)
 
     def _dropped(self, reason: Drop, count: int) -> None:
         getattr(self, f"dropped_{reason}").add(count)

@@ -98,7 +98,7 @@ class _Sender:
         while self.backlog:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
-                    self._socket = await self._connected()
+                    self._socket = await self._reached()
             except TimeoutError:
                 self.collector.health.failed("no answer")
             except OSError as error:
@@ -108,6 +108,10 @@ class _Sender:
             else:
                 self._established(self._socket)
                 return
+
+    async def _reached(self) -> socket.socket:
+        """A socket that frames can be sent over.  Raises OSError."""
+        return await self._connected()
 
     async def _connected(self) -> socket.socket:
         """A socket connected to the collector, whose name is looked up each time."""
@@ -210,12 +214,16 @@ class _Sender:
         if self._stopping:
             self._empty.set()
 
+    def _unsent(self) -> bool:
+        """Whether anything still waits."""
+        return bool(self.backlog)
+
     # -- the end ----------------------------------------------------------------------------------------------
 
     async def stop(self) -> None:
         self._flush_due()
         self._stopping = True
-        if self.backlog and self.collector.health.problem is None:
+        if self._unsent() and self.collector.health.problem is None:
             try:
                 async with asyncio.timeout(LINGER_SECONDS):
                     await self._empty.wait()
@@ -223,8 +231,8 @@ class _Sender:
                 pass
         if self._opening is not None:
             self._opening.cancel()
-        self.backlog.clear(Drop.STOPPED)
         self._close()
+        self.backlog.clear(Drop.STOPPED)
 
 
 class UdpSender(_Sender):
