@@ -20,6 +20,7 @@ from ...hep.message_packet import MessageForm
 from ...hep.mi_frame import MiFrames
 from ...hep.v3 import MAX_FRAME
 from ...script.runtime import Run
+from ...tls_service import TlsDomains
 from ...trace import NOWHERE, MessageDestination, MessageEvent
 from .backlog import Backlog, Drop, Health
 from .destination import HepDestination, SipDestination, Unsendable
