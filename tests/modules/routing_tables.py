@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from miscript.status_report import Identifier
 from miscript.testing import ManualClock, MemoryNetwork, RunningScript
 
 COLUMNS = {
@@ -49,6 +50,9 @@ AVPS = "".join(
 QUIET = 'modparam("drouting", "probing_interval", 0)\n'
 IN_MEMORY = 'modparam("drouting", "persistent_state", 0)\n'
 FRESH = 'modparam("db_text", "db_mode", 1)\n'
+
+PATIENCE = 5000
+"""Times to look whether tables are loaded."""
 
 
 @dataclass
@@ -125,15 +129,23 @@ class RoutingTables:
         main = "" if "route {" in body else "route { exit; }\n"
         text = f"log_level=1\nsocket=udp:{HOST[0]}:{HOST[1]}\n{loads}{url}{AVPS}{FRESH}{parameters}\n{main}{body}\n"
         running = RunningScript(text, network=MemoryNetwork(), clock=clock)
-        running.wait(first_load(running))
+        first_load(running)
         return running
 
 
-async def first_load(script: RunningScript) -> None:
-    """Wait until the load that begins at the start has ended, well or not."""
-    tasks = [task for task in asyncio.all_tasks() if task.get_name() == "the first load of drouting"]
-    if tasks:
-        await asyncio.wait(tasks)
+def first_load(script: RunningScript) -> None:
+    """Wait until the load that begins at the start has ended, well or not; files take real time, the clock stands."""
+    statuses = script.host.services.find("status_report").groups["drouting"]  # type: ignore[union-attr]  # it is there
+    for _ in range(PATIENCE):
+        script.settle()
+        if all(name.endswith(";events") or has_loaded(found) for name, found in statuses.items()):
+            return
+        time.sleep(0.002)
+    raise AssertionError("the first load does not end")
+
+
+def has_loaded(found: Identifier) -> bool:
+    return found.status > 0 or (found.status == -2 and len(found.reports) > 0)
 
 
 def call(number: str = "4930", *, host: str = "example.com", user: str = "alice", call_id: str = "one") -> str:

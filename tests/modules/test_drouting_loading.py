@@ -251,7 +251,7 @@ def test_states_are_written_to_the_tables_in_time_and_at_the_end(tables):
         assert states(script) == {"gw1": "Active", "gw2": "Disabled MI"}
         script.mi("dr_carrier_status", carrier_id="c1", status=0)
     with RunningScript(script_of(tables)) as script:
-        script.wait(first_load(script))
+        first_load(script)
         assert states(script) == {"gw1": "Active", "gw2": "Disabled MI"}
         assert script.mi("dr_carrier_status", carrier_id="c1") == {"Enabled": "no "}
 
@@ -493,5 +493,5 @@ modparam("drouting", "rule_tables_query", "BOTH: SELECT 'a' UNION SELECT 'b'")
 route {{ exit; }}
 """
     with RunningScript(text) as script:
-        script.wait(first_load(script))
+        first_load(script)
         assert [routes_to(script, number)["ATTRS"] for number in "45"] == ["first", "second"]

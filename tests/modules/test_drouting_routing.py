@@ -193,6 +193,16 @@ def test_the_route_of_a_rule_runs_before_the_request_is_changed_whatever_it_retu
         assert script.route("", message=call()).output.endswith("yes\n")
 
 
+def test_a_rule_whose_route_routes_again_comes_to_an_end(tables):
+    tables.rule("49", "gw1", route="again")
+    more = "route[again] { $avp(n) = $avp(n) + 1; do_routing(0); $avp(code) = $rc; }"
+    body = f"route {{ $avp(n) = 0; do_routing(0); $avp(mine) = $rc; }}\n{more}"
+    with tables.script(body, parameters=NO_PROBES) as script:
+        avps = script.route("", message=call()).avps
+        assert (avps["n"][-1], avps["mine"]) == (10, [1])
+        assert -1 in avps["code"]
+
+
 def test_a_white_list_names_all_that_may_be_used(tables):
     tables.rule("49", "gw1,#c1,gw3")
     assert everything(tables, '0, , "gw3,#c1"') == [

@@ -42,6 +42,11 @@ log = logging.getLogger("miscript.drouting")
 NO_GROUP: Final = -1
 ALL: Final = "*"
 
+MAX_DEPTH: Final = 10
+"""Routes of rules that call `do_routing` inside each other."""
+
+DEPTH: Final = "drouting routes"
+
 MOST_SITES: Final = "request failure branch local"
 
 
@@ -193,8 +198,15 @@ class RoutingFunctions(Base):
     ) -> int:
         """Run the route of a rule, whatever it returns, then use the rule."""
 
+        depth = run.data.get(DEPTH, 0)
+        if depth >= MAX_DEPTH:
+            log.error("rule %d: routes of rules call each other more than %d deep", rule.id, MAX_DEPTH)
+            return -1
+
         def share(inner: Run) -> None:
-            inner.avps, inner.flags, inner.data = run.avps, run.flags, run.data
+            inner.avps, inner.flags = run.avps, run.flags
+            inner.data.update((key, value) for key, value in run.data.items() if key != "at_end")
+            inner.data[DEPTH] = depth + 1
 
         await self.services.routes.run_route("route", rule.route, message=run.message, prepare=share, within=run)
         return self._use(run, partition, wanted, base, group, rule, hops)
