@@ -22,8 +22,9 @@ def url(request, tmp_path):
 async def store_of(url):
     """An open store, without tables of ours."""
     store = SqlStore(SqlDriver(url.partition(":")[0], Habits()).open(url))
-    for name in [*(definition.name for definition in DEFINITIONS), "version"]:
-        await store.database.query(f"DROP TABLE IF EXISTS {name}")
+    ours = {*(definition.name for definition in DEFINITIONS), "version"}
+    for name in ours & set(await store.database.define(lambda connection: sa.inspect(connection).get_table_names())):
+        await store.database.query(f"DROP TABLE {name}")
     return store
 
 
