@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: setup run test format bench fuzz docs clean
+.PHONY: setup run proxy calls test format bench fuzz docs clean
 
 setup: $(STAMP)
 
@@ -14,6 +14,16 @@ $(STAMP): pyproject.toml
 
 run: setup
 	@$(BIN)/miscript run examples/quickstart/opensips.cfg --once
+
+proxy: setup
+	@echo "the proxy is at 127.0.0.1:5060; 'make calls' in another terminal makes calls, Ctrl-C ends this"
+	@$(BIN)/miscript run examples/quickstart/proxy.cfg
+
+calls:
+	@command -v sipp >/dev/null || { echo "'make calls' needs sipp: apt install sip-tester"; exit 1; }
+	@echo "three calls of 40 seconds; the proxy ends them after 15, which sipp counts as failed"
+	@timeout 30 sipp -sn uas -i 127.0.0.1 -p 5080 -nostdin >/dev/null 2>&1 & \
+	timeout 25 sipp -sn uac -s bob -i 127.0.0.1 -p 5090 -m 3 -r 1 -d 40000 -nostdin 127.0.0.1:5060 >/dev/null 2>&1; wait
 
 test: setup
 	$(BIN)/ruff check --no-cache src tests benchmarks examples fuzz
