@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Filter: TypeAlias = Callable[[Message], bool]
 ReplyHandler: TypeAlias = Callable[[Message], Awaitable[bool]]
 RunHook: TypeAlias = "Callable[[Run], bool]"
+Screen: TypeAlias = Callable[[Message], Awaitable[bool]]
 Rewriting: TypeAlias = Callable[[bytes], bytes]
 
 
@@ -58,6 +59,8 @@ class Hooks:
     suspended: list[RunHook] = field(default_factory=list)
     begun: list[Callable[[Run], None]] = field(default_factory=list)
     traffic: list[Callable[[Traffic], None]] = field(default_factory=list)
+    screens: list[Screen] = field(default_factory=list)
+    """See each request and reply before anything else does, and give False for one that is dropped."""
     incoming: list[Rewriting] = field(default_factory=list)
     """Change the bytes of a message behind `traffic`, before anybody else has read it."""
     outgoing: list[Rewriting] = field(default_factory=list)

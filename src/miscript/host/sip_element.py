@@ -209,6 +209,9 @@ class SipElement:
     async def _request(self, request: Message) -> None:
         try:
             self.count("rcv_requests")
+            if self.hooks.screens and not await self._passes_screens(request):
+                self.count("drop_requests")
+                return
             if request.first_via is None:
                 log.info("%s:%d sent a request without a Via that can be read", *request.source)
                 self.count("bad_msg_hdr")
@@ -229,6 +232,12 @@ class SipElement:
             raise
         finally:
             self._under_way -= 1
+
+    async def _passes_screens(self, message: Message) -> bool:
+        for passes in self.hooks.screens:
+            if not await passes(message):
+                return False
+        return True
 
     def _begin(self, run: Run) -> None:
         for see in self.hooks.begun:
@@ -253,6 +262,9 @@ class SipElement:
     async def _reply(self, reply: Message) -> None:
         try:
             self.count("rcv_replies")
+            if self.hooks.screens and not await self._passes_screens(reply):
+                self.count("drop_replies")
+                return
             if reply.first_via is None or reply.cseq is None:
                 self.count("bad_msg_hdr")
                 self.count("drop_replies")
