@@ -199,8 +199,9 @@ class Services:
     """Everything the host offers.
 
     `print` writes text of the script (`xlog`); `parameters` are the global parameters of the script; `command_line`
-    and `working_folder` are what `arg` and `pwd` tell.  `blacklists` are the `dst_blacklist` lines: name and options,
-    as the tree has them.  `stop` asks the host to end.
+    and `working_folder` are what `arg` and `pwd` tell, `script_file` is the file that the script was read from, or
+    what stands for its name.  `blacklists` are the `dst_blacklist` lines: name and options, as the tree has them.
+    `stop` asks the host to end.
     """
 
     clock: Clock
@@ -217,6 +218,7 @@ class Services:
     processes: list[Process] = field(default_factory=list)
     command_line: list[str] = field(default_factory=list)
     working_folder: str = "/"
+    script_file: str = ""
     blacklists: list[tuple[str, tuple[tuple[str, str | int | None], ...]]] = field(default_factory=list)
     sockets: list[str] = field(default_factory=list)
     trace_destinations: dict[str, TraceDestination] = field(default_factory=dict)

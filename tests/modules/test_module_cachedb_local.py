@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from miscript.cachedb import CacheEngine, CacheError, engine_named
 from miscript.errors import ConfigurationError, MIError
+from miscript.glob_pattern import glob_matcher
 from miscript.modules.cachedb_local import CachedbLocal
 from miscript.modules.cachedb_local.engine import LocalCache
-from miscript.modules.cachedb_local.glob import glob_matcher
 from module_services import MovedClock, module_services, new_run
 from script_lines import printed
 

@@ -93,6 +93,7 @@ class Host:
             processes=_processes(),
             command_line=command_line,
             working_folder=os.getcwd(),
+            script_file=self.source.name,
         )
         services.provide("event transport:route", self._event_table.routes)
         return services

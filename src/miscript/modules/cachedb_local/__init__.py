@@ -15,11 +15,11 @@ from typing import Final
 
 from ...errors import ConfigurationError, MIError
 from ...exports import Module, mi_command, parameter, script_function
+from ...glob_pattern import glob_matcher
 from ...mi.jsonrpc import invalid_params
 from ...script.runtime import Run
 from ...services import Services
 from .engine import BUCKETS, LocalCache
-from .glob import glob_matcher
 
 __all__ = ["CachedbLocal"]
 
