@@ -41,7 +41,6 @@ LATER_MODULES = frozenset(
     domain event_datagram exec httpd
     mi_datagram mi_fifo mi_http permissions prometheus proto_hep proto_tcp
     proto_udp rest_client sipmsgops textops
-    userblacklist
     """.split()
 )
 """Modules on their way: a script may load them, what they export is not available yet."""
