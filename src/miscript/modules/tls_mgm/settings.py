@@ -258,9 +258,11 @@ def _read(settings: DomainSettings, parameter: str, file: File, load: Callable[[
     with _as_file(settings, parameter, file) as path:
         try:
             load(path)
-        except (ssl.SSLError, ValueError):
+        except (ssl.SSLError, ValueError) as error:
             what = f"'{file}': " if isinstance(file, str) else ""
-            raise SettingError(settings, parameter, f"{what}there is nothing in it that OpenSSL can use") from None
+            reason = getattr(error, "reason", None)
+            why = f" ({reason.lower().replace('_', ' ')})" if reason else ""
+            raise SettingError(settings, parameter, f"{what}OpenSSL can use nothing in it{why}") from None
 
 
 @contextmanager
