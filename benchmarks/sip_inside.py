@@ -182,7 +182,7 @@ def held_dialog(script: RunningScript, network: WireNetwork, first: int, count: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=4000)
-    calls = parser.parse_args().calls
+    calls = parser.parse_known_args()[0].calls
     gc.set_threshold(*COLLECTIONS)
     line, whole = messages_a_second()
     network = WireNetwork()
