@@ -95,7 +95,7 @@ def test_a_q_that_is_none_is_refused(q: str):
     assert error(add, usrloc(), "sip:a@x", 60, q) == (400, "Bad parameter value")
 
 
-def test_what_is_wrong_with_a_command_is_told_as_the_server_does():
+async def test_what_is_wrong_with_a_command_is_told_as_the_server_does():
     module = usrloc()
     assert error(module.mi_rm, "nowhere", AOR) == (404, "Table not found")
     assert error(module.mi_rm, "location", "alice") == (400, "Domain missing in AOR")
@@ -103,9 +103,11 @@ def test_what_is_wrong_with_a_command_is_told_as_the_server_does():
     add(module)
     assert error(module.mi_rm_contact, "location", AOR, "sip:x") == (404, "Contact not found")
     assert error(add, module, "xyz") == (500, "Internal Error")
-    assert error(module.mi_sync, "location") == (200, "Contacts already synced")
+    with pytest.raises(MIError) as synced:
+        await module.mi_sync("location")
+    assert (synced.value.code, synced.value.message) == (200, "Contacts already synced")
     assert error(module.mi_cluster_sync) == (400, "Clustering not enabled")
-    assert module.mi_flush() == module.mi_rm("location", "nobody@x") == "OK"
+    assert await module.mi_flush() == module.mi_rm("location", "nobody@x") == "OK"
 
 
 def test_a_lifetime_of_zero_never_ends_and_a_negative_one_is_over():
@@ -116,12 +118,12 @@ def test_a_lifetime_of_zero_never_ends_and_a_negative_one_is_over():
     assert [c["Expires"] for c in shown["Contacts"]] == ["permanent", "expired"]
 
 
-def test_expired_contacts_go_with_events_and_are_counted():
+async def test_expired_contacts_go_with_events_and_are_counted():
     module = usrloc()
     add(module, "sip:a@x", 30)
     cast(MovedClock, module.services.clock).now += 31
     raised(module).clear()
-    module._expire()
+    await module._expire()
     assert [name for name, _ in raised(module)] == ["E_UL_CONTACT_DELETE", "E_UL_AOR_DELETE"]
     values = {counter.name: counter.value for counter in module.services.statistics.group("usrloc")}
     assert values == {"registered_users": 0, "location-users": 0, "location-contacts": 0, "location-expires": 1}
@@ -181,7 +183,7 @@ def test_texts_of_one_aor_are_bounded():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("working_mode_preset", "single-instance-sql-write-back"),
+        ("working_mode_preset", "full-sharing-cluster"),
         ("location_cluster", 1),
         ("timer_interval", 0),
         ("matching_mode", 2),

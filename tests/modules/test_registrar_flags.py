@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miscript.modules.registrar.flags import (
+from miscript.modules.registrar.looking_up import wanted
     LOOKUP_FLAGS,
     SAVE_FLAGS,
     LookupOptions,
@@ -14,7 +15,7 @@ from miscript.modules.registrar.flags import (
     SaveOptions,
     parse_flags,
 )
-from miscript.sip.location import Match
+from miscript.sip.location import Contact, Match
 
 
 def test_save_takes_its_flags_in_any_order():
@@ -58,3 +59,15 @@ def test_any_text_gives_flags_or_a_value_error(text: str) -> None:
     except ValueError:
         return
     assert set(found) <= SAVE_FLAGS | LOOKUP_FLAGS
+
+
+def test_contacts_are_chosen_by_how_long_their_last_ping_took():
+    contacts = [Contact(uri=f"sip:{n}", expires=0, latency=n) for n in (30, 10, 20)]
+
+    def chosen(flags: str) -> list[int]:
+        return [contact.latency for contact in wanted(contacts, LookupOptions.parse(flags), "INVITE")[0]]
+
+    assert chosen("max-ping-latency=20") == [10, 20]
+    assert chosen("sort-by-latency") == [10, 20, 30]
+    assert chosen("sort-by-latency, max-ping-latency=15") == [10]
+    assert wanted(contacts, LookupOptions.parse("max-ping-latency=5"), "INVITE") == ([], -1)

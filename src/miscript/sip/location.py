@@ -221,6 +221,20 @@ class LocationTable:
         self._watcher(self, Change.CONTACT_INSERT, aor, new)
         return new
 
+    def restore(self, aor: str, contact: Contact) -> Record:
+        """Bind a contact that was bound before, with its id, and give its record; the watcher hears nothing of it.
+
+        The URI is taken as it is; one that is bound already with this id stays.
+        """
+        record = self.records.get(aor)
+        if record is None:
+            record = self.records[aor] = Record(aor)
+        if all(contact.id != other.id for other in record.contacts):
+            self._next_id = max(self._next_id, contact.id + 1)
+            self._contacts += 1
+            self._place(record, contact)
+        return record
+
     def update(self, aor: str, old: Contact, contact: Contact) -> Contact:
         """Put `contact` in the place of `old`, which is bound; it keeps the id.  Raises `SipSyntaxError`."""
         SipUri.parse(contact.uri)
@@ -270,7 +284,11 @@ class LocationTable:
 
     def expire(self, now: float) -> int:
         """Drop what is over; gives how many contacts."""
-        over = [(r.aor, c) for r in self.records.values() for c in r.contacts if not c.is_valid(now)]
-        for aor, contact in over:
-            self.remove(aor, contact)
+        return sum(self.expire_record(record, now) for record in self)
+
+    def expire_record(self, record: Record, now: float) -> int:
+        """Drop the contacts of one record that are over; gives how many."""
+        over = [contact for contact in record.contacts if not contact.is_valid(now)]
+        for contact in over:
+            self.remove(record.aor, contact)
         return len(over)

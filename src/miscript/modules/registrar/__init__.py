@@ -4,7 +4,7 @@ A registration is taken as a whole or not at all.  Its reply lists what is bound
 `P-Registrar-Error`.
 
 Not here yet: GRUU (RFC 5627), push notifications (RFC 8599), ownership tags of clusters, lifetimes of TCP
-connections (`tcp_persistent_flag`), latencies of pings.
+connections (`tcp_persistent_flag`).
 
 Source: OpenSIPS manual, module registrar; RFC 3261 section 10, RFC 3327; observed answers of OpenSIPS 4.1.
 """
@@ -208,7 +208,8 @@ class Registrar(Module):
 
         1 found, -1 nobody is there, -2 nobody takes the method, -3 the AOR is no URI.  Flags, separated by commas:
         no-branches, to-branches-only, branch (expand the branches too), method-filtering, ua-filtering=/pattern/,
-        case-insensitive, extended-regexp (all patterns are).
+        case-insensitive, extended-regexp (all patterns are), max-ping-latency=N (contacts whose last ping took no
+        more microseconds), sort-by-latency (the fastest first).
         """
         table, options = self._table(domain), _options("lookup", flags, LookupOptions.parse)
 

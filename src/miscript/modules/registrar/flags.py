@@ -124,18 +124,21 @@ class LookupOptions:
     branches_too: bool = False
     method_filtering: bool = False
     agent: re.Pattern[bytes] | None = None
+    max_latency: int | None = None
+    fastest_first: bool = False
 
     @classmethod
     def parse(cls, text: str) -> LookupOptions:
         """Raises ValueError."""
         flags = parse_flags(text, LOOKUP_FLAGS)
-        _number(flags, "max-ping-latency")
         return cls(
             no_branches="no-branches" in flags,
             to_branches_only="to-branches-only" in flags,
             branches_too="branch" in flags,
             method_filtering="method-filtering" in flags,
             agent=_agent(flags.get("ua-filtering"), "case-insensitive" in flags),
+            max_latency=_number(flags, "max-ping-latency"),
+            fastest_first="sort-by-latency" in flags,
         )
 
 

@@ -22,6 +22,10 @@ def wanted(contacts: Iterable[Contact], options: LookupOptions, method: str | No
     if options.agent is not None:
         search = options.agent.search
         found = [contact for contact in found if search(encode(contact.user_agent))]
+    if options.max_latency is not None:
+        found = [contact for contact in found if contact.latency <= options.max_latency]
+    if options.fastest_first:
+        found.sort(key=lambda contact: contact.latency)  # those that were never pinged come first, as 0
     if not found:
         return [], NOT_FOUND
     if options.method_filtering and method is not None:

@@ -1,11 +1,11 @@
-"""Module usrloc: who is registered where, in memory.
+"""Module usrloc: who is registered where, in memory and, where the script wants it, in a database.
 
 A table is there from the moment that the script names it (`save("location")`).  Contacts whose time is over are not
 found any more; they go, with their events, at the next turn of `timer_interval`.  The tables are offered to other
-modules as `usrloc` (miscript.location_service).
+modules as `usrloc` (miscript.location_service).  `store` reads and writes the database, `rows` is how contacts stand
+in it.
 
-Not here yet: databases, caches and clusters, so nothing is kept from one run to the next; push notifications
-(`E_UL_CONTACT_REFRESH`).
+Not here: caches and clusters; push notifications (`E_UL_CONTACT_REFRESH`).
 
 Source: OpenSIPS manual, module usrloc; observed answers of OpenSIPS 4.1.
 """
@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
+from ...database import DatabaseError, database_at, url_or_default
 from ...errors import ConfigurationError, MIError
 from ...exports import Module, Text, Writable, mi_command, parameter, script_function
 from ...script.runtime import Run
@@ -24,7 +25,11 @@ from ...services import Counter, Services
 from ...sip.branch import MAX_Q
 from ...sip.location import PERMANENT, Change, Contact, LocationTable, Match, Record
 from ...sip.syntax import SipSyntaxError
-from .parameters import MEMORY_ONLY, StoreParameters
+from ...sip_service import sip_service
+from ...table_cells import Turns
+from .parameters import NO_CLUSTER, StoreParameters
+from .rows import NAMES, RowFormat
+from .store import LocationStore, WriteMode, chosen, preset
 
 __all__ = ["UserLocation"]
 
@@ -39,6 +44,9 @@ MAX_FLAGS: Final = 32
 MI_AGENT: Final = "OpenSIPS MI Server"
 MI_CALL_ID: Final = "dfjrewr12386fd6-343@opensips.mi"
 """What contacts have that were added by MI, as the server writes it; both mark such contacts for clients."""
+
+_COLUMN_PARAMETERS: Final = {"username": "user_column"}
+"""The parameters that name columns in another way than `NAME_column`; `last_modified` has none."""
 
 _Q = re.compile(r"[01]|[01]?\.[0-9]+", re.ASCII)
 
@@ -70,13 +78,24 @@ class UserLocation(StoreParameters, Module):
         self._tables: dict[str, LocationTable] = {}
         self._flags: list[str] = []
         self._expired: dict[str, Counter] = {}
+        self._has_preset = False
+        self._store: LocationStore | None = None
+        self._mode = preset(self.working_mode_preset)
         services.statistics.register(self.name, "registered_users", False, self._users)
         services.provide("usrloc", self)
 
+    def set_parameter(self, name: str, value: int | str) -> None:
+        self._has_preset |= name == "working_mode_preset"
+        super().set_parameter(name, value)
+
     def init(self) -> None:
-        for name, only in MEMORY_ONLY.items():
-            if getattr(self, name) != only:
-                raise ConfigurationError(f"{name}: only '{only}' is available, without a database", parameter=name)
+        for name in NO_CLUSTER:
+            if getattr(self, name):
+                raise ConfigurationError(f"{name}: clusters are not available, it must be 0", parameter=name)
+        if self._has_preset:
+            self._mode = preset(self.working_mode_preset)
+        else:
+            self._mode = chosen(self.cluster_mode, self.restart_persistency, self.sql_write_mode)
         if self.timer_interval <= 0:
             raise ConfigurationError("timer_interval must be positive", parameter="timer_interval")
         if self.matching_mode not in (0, 1):
@@ -86,8 +105,45 @@ class UserLocation(StoreParameters, Module):
         if self.nat_bflag:
             self._flags.append(self.nat_bflag)
 
+        if self._mode.has_database:
+            self._store = self._open()
+
+    def _open(self) -> LocationStore:
+        url = url_or_default(self.db_url, self.services.parameters)
+        if not url:
+            raise ConfigurationError("db_url must be set, or the global db_default_url", parameter="db_url")
+        names = {name: getattr(self, _COLUMN_PARAMETERS.get(name, f"{name}_column"), name) for name in NAMES}
+        format = RowFormat(names, bool(self.use_domain), sip_service(self.services).socket_named)
+        try:
+            database = database_at(self.services.find, url)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"db_url: {error}", parameter="db_url") from error
+        store = LocationStore(database, format, self.services.clock)
+        self.services.statistics.register(self.name, "db_waiting", False, lambda: store.waiting)
+        self.services.statistics.register(self.name, "db_failures", False, lambda: store.failures)
+        return store
+
+    async def prepare(self) -> None:
+        """Read the tables that the script names.  Raises ConfigurationError."""
+        store = self._store
+        if store is None or not self._mode.loads:
+            return
+        for table in self.tables():
+            try:
+                await store.load(table, self.now())
+            except DatabaseError as error:
+                raise ConfigurationError(f"the contacts cannot be read: {error}") from error
+
     async def start(self) -> None:
-        self.services.tasks.every(self.timer_interval, self._expire, "the removal of expired contacts")
+        store, tasks = self._store, self.services.tasks
+        tasks.every(self.timer_interval, self._expire, "the removal of expired contacts")
+        if store is not None and self._mode.writes is WriteMode.THROUGH:
+            for table in self.tables():
+                tasks.spawn(store.mirror(table).run(), f"the writing of the table '{table.name}'")
+
+    async def stop(self) -> None:
+        if self._store is not None:
+            await self._store.close()
 
     # -- for other modules ----------------------------------------------------------------------------------------
 
@@ -119,9 +175,15 @@ class UserLocation(StoreParameters, Module):
     def _users(self) -> int:
         return sum(table.users for table in self._tables.values())
 
-    def _expire(self) -> None:
+    async def _expire(self) -> None:
+        """Drop what is over; others have their turn meanwhile.  Then write what has changed."""
+        turns = Turns()
         for table in self.tables():
-            self._expired[table.name].add(table.expire(self.now()))
+            for record in table:
+                self._expired[table.name].add(table.expire_record(record, self.now()))
+                await turns.next()
+        if self._store is not None:
+            await self._store.flush_if_it_can()
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -134,6 +196,8 @@ class UserLocation(StoreParameters, Module):
             self.services.events.raise_event("E_UL_LATENCY_UPDATE", self._attributes(table, aor, new))
 
     def _changed(self, table: LocationTable, change: Change, aor: str, contact: Contact | None) -> None:
+        if self._store is not None and contact is not None:
+            self._store.changed(table, aor, contact)
         self.services.events.raise_event(change.value, self._attributes(table, aor, contact))
 
     def _attributes(
@@ -180,12 +244,12 @@ class UserLocation(StoreParameters, Module):
             log.warning("ul_add_key: '%s' is not registered in '%s'", aor, domain)
             return -1
         if not value:
-            record.keys.pop(key, None)
-            return 1
+            return self._drop_key(domain, record, key)
         if key not in record.keys and len(record.keys) >= MAX_KEYS:
             log.error("ul_add_key: '%s' has %d keys already, no more are taken", aor, MAX_KEYS)
             return -1
         record.keys[key] = value
+        self._keys_changed(domain, record)
         return 1
 
     @script_function()
@@ -201,8 +265,16 @@ class UserLocation(StoreParameters, Module):
         record = self._record(domain, aor)
         if record is None:
             return -1
-        record.keys.pop(key, None)
+        return self._drop_key(domain, record, key)
+
+    def _drop_key(self, domain: str, record: Record, key: str) -> int:
+        if record.keys.pop(key, None) is not None:
+            self._keys_changed(domain, record)
         return 1
+
+    def _keys_changed(self, domain: str, record: Record) -> None:
+        if self._store is not None:
+            self._store.keys_changed(self._tables[domain], record)
 
     # -- MI ---------------------------------------------------------------------------------------------------------
 
@@ -295,17 +367,21 @@ class UserLocation(StoreParameters, Module):
         return "OK"
 
     @mi_command("flush", aliases=["ul_flush"])
-    def mi_flush(self) -> str:
-        """writes what has changed to the database; there is none"""
+    async def mi_flush(self) -> str:
+        """writes what has changed to the database, as every timer_interval seconds"""
+        if self._store is not None:
+            await _written(self._store.flush())
         return "OK"
 
     @mi_command("sync", "table_name", "table_name aor", aliases=["ul_sync"])
-    def mi_sync(self, table_name: str, aor: str | None = None) -> str:
-        """writes a table, or one AOR, to the database again; there is none, so nothing is left to be done"""
-        self._table(table_name)
-        if aor is not None:
-            self._checked(aor)
-        raise MIError(200, "Contacts already synced")
+    async def mi_sync(self, table_name: str, aor: str | None = None) -> str:
+        """writes a table, or one AOR, to the database anew; what else stands there goes"""
+        table = self._table(table_name)
+        key = None if aor is None else self._checked(aor)
+        if self._store is None:
+            raise MIError(200, "Contacts already synced")
+        await _written(self._store.rewrite(table, key))
+        return "OK"
 
     @mi_command("cluster_sync", aliases=["ul_cluster_sync"])
     def mi_cluster_sync(self) -> str:
@@ -318,6 +394,14 @@ class UserLocation(StoreParameters, Module):
         if self.mi_dump_kv_store:
             shown["KV-Store"] = dict(record.keys)
         return shown
+
+
+async def _written(work: Awaitable[None]) -> None:
+    """Wait for the database.  Raises MIError when it does not do what it should."""
+    try:
+        await work
+    except DatabaseError as error:
+        raise MIError(500, "Internal Error", str(error)) from error
 
 
 def _shown_contact(contact: Contact, now: float) -> dict[str, object]:

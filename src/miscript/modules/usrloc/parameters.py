@@ -1,31 +1,37 @@
-"""The parameters of module usrloc that are for databases and clusters, which it does not have yet.
+"""The parameters of module usrloc that are for databases and clusters.
 
-Names of columns are accepted, so that scripts need no change.
+Those for clusters are accepted where they change nothing, so that scripts need no change.
 """
 
 from __future__ import annotations
 
 from ...exports import parameter
 
-COLUMN = "Name of a column; without a database it means nothing."
+COLUMN = "Name of a column of the tables in the database."
 
 
 class StoreParameters:
     """Parameters for databases and clusters."""
 
-    working_mode_preset = parameter("single-instance-no-db", 'Only "single-instance-no-db" is available: memory.')
+    working_mode_preset = parameter(
+        "single-instance-no-db",
+        "single-instance-no-db (memory alone), single-instance-sql-write-through (a database is written at once) or "
+        "single-instance-sql-write-back (every timer_interval seconds); in place of the next three.",
+    )
     cluster_mode = parameter("none", 'Sharing contacts between hosts; only "none" is available.')
-    restart_persistency = parameter("none", 'What is kept from one run to the next; only "none" is available.')
-    sql_write_mode = parameter("none", 'When a database is written; only "none" is available.')
+    restart_persistency = parameter("none", "What is kept from one run to the next: none, or all with load-from-sql.")
+    sql_write_mode = parameter(
+        "none", "When a database is written: write-through at once, write-back every timer_interval seconds."
+    )
     pinging_mode = parameter("ownership", "Who pings a contact in a cluster; it means nothing here.")
-    db_url = parameter("", "A database; not used.")
+    db_url = parameter("", "Database with the tables; the global db_default_url without it.")
     cachedb_url = parameter("", "A cache as a database; not used.")
     location_cluster = parameter(0, "Number of a cluster; not available, must be 0.")
     ha_cluster = parameter(0, "Number of a cluster; not available, must be 0.")
     ha_shtag = parameter("", "Tag of a cluster; it means nothing here.")
     skip_replicated_db_ops = parameter(0, "For clusters; it means nothing here.")
-    max_contact_delete = parameter(10, "Contacts that a database drops at once; it means nothing here.")
-    regen_broken_contactid = parameter(0, "For databases; it means nothing here.")
+    max_contact_delete = parameter(10, "It means nothing here: rows are written and removed 200 at a time.")
+    regen_broken_contactid = parameter(0, "It means nothing here: every id is taken as it is.")
     contact_id_column = parameter("contact_id", COLUMN)
     user_column = parameter("username", COLUMN)
     domain_column = parameter("domain", COLUMN)
@@ -46,12 +52,5 @@ class StoreParameters:
     attr_column = parameter("attr", COLUMN)
 
 
-MEMORY_ONLY = {
-    "working_mode_preset": "single-instance-no-db",
-    "cluster_mode": "none",
-    "restart_persistency": "none",
-    "sql_write_mode": "none",
-    "location_cluster": 0,
-    "ha_cluster": 0,
-}
-"""Parameters of which only one value can be had without a database."""
+NO_CLUSTER = ("location_cluster", "ha_cluster")
+"""Parameters that must be 0."""
