@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miscript.modules.registrar.flags import (
-from miscript.modules.registrar.looking_up import wanted
     LOOKUP_FLAGS,
     SAVE_FLAGS,
     LookupOptions,
@@ -15,6 +14,7 @@ from miscript.modules.registrar.looking_up import wanted
     SaveOptions,
     parse_flags,
 )
+from miscript.modules.registrar.looking_up import wanted
 from miscript.sip.location import Contact, Match
 
 
