@@ -96,7 +96,7 @@ class CallCompiler(ExpressionCompiler):
             case Kind.REGEX, n.String():
                 from .posix_regex import compile_pattern
 
-                return self.name(self.pool.put("pattern", compile_pattern(given.value, True)))
+                return self.name(self.pool.put("pattern", compile_pattern(given.value, True, lines=True)))
             case _:
                 return self.expression("pattern_argument(A)", A=self.value(given))
 

@@ -294,7 +294,7 @@ def pattern_argument(value: Value) -> Pattern[bytes]:
 
 @lru_cache(maxsize=256)
 def _pattern_for(pattern: str) -> Pattern[bytes]:
-    return compile_pattern(pattern, True)
+    return compile_pattern(pattern, True, lines=True)
 
 
 def case_of(value: Value, numbers: Mapping[int, int], texts: Mapping[str, int], default: int) -> int:

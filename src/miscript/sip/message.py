@@ -6,6 +6,9 @@ and applied when the message is written (`to_bytes`): what reads headers in the 
 it came, as in OpenSIPS.  The Request-URI is the exception: a new one is seen at once.  `copy` gives a message with
 the same bytes and edits of its own, as each branch of a request needs.
 
+Edits of the body are kept apart (`edits.BodyChange`): it can be put in place as a whole, edited at positions, or set so
+that the script sees it at once (`$sdp`).  Content-Length follows when the message is written.
+
 Source: RFC 3261 section 7 and 18.3.
 """
 
@@ -13,14 +16,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from operator import itemgetter
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from ..values import decode, encode
 from .branch import Branch
+from .edits import AT_END, BodyChange, Edit, edited_parts, in_order, replacement
 from .head import Head
-from .headers import HeaderField, header_key
+from .headers import HeaderField, header_key, scan_headers
 from .name_addr import NameAddr
 from .received import NOT_RECEIVED
 from .sockets import ListeningSocket
@@ -33,7 +36,7 @@ VERSION = "SIP/2.0"
 _REQUEST_LINE = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]+) ([^\x00-\x20\x7f]+) (SIP/[0-9]+\.[0-9]+)\r?\n", re.IGNORECASE)
 _STATUS_LINE = re.compile(rb"(SIP/[0-9]+\.[0-9]+) ([1-6][0-9]{2})(?: ([^\r\n]*))?\r?\n", re.IGNORECASE)
 _CONTENT_LENGTH = re.compile(r"[0-9]{1,10}")
-_PLACE = itemgetter(0, 1)
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _HEADER_NAME = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+[ \t]*:")
 
 
@@ -49,23 +52,9 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-class Edit(NamedTuple):
-    """Other bytes in place of those from `start` to `end`; the two are the same where nothing is taken away.
-
-    `start` -1 stands for the end of the header fields.
-    """
-
-    start: int
-    end: int
-    text: bytes
-
-
-_AT_END = -1
-
-
 def appended(text: str, before: HeaderField | None = None) -> Edit:
     """Header fields behind the last one, or before another; see `Message.append_hf`."""
-    at = _AT_END if before is None else before.start
+    at = AT_END if before is None else before.start
     data = encode(text)
     if b"\n" not in data and b"\r" not in data and _HEADER_NAME.match(data):
         return Edit(at, at, data + b"\r\n")
@@ -113,13 +102,14 @@ class Message:
 
     `method` and `uri` (the Request-URI as text) are None in a response, `status` and `reason` in a request.
     `branch` is where the script sends it, `branches` are where it goes too (parallel forking), and `reply_headers`
-    the header fields, each with its line end, that a reply of ours gets.  `received` tells where it came from and
-    to; `number` counts the messages of a host from 1, one that nobody received has 0.
+    the header fields, each with its line end, that a reply of ours gets, `reply_body` its body.  `received` tells where
+    it came from and to; `number` counts the messages of a host from 1, one that nobody received has 0.
     """
 
     __slots__ = (
-        "_edits", "_head", "branch", "branches", "data", "hop_headers", "is_request", "method", "number",
-        "original_uri", "reason", "received", "reply_headers", "status", "version", "via_wishes",
+        "_body", "_edits", "_head", "_status_line", "branch", "branches", "data", "hop_headers", "is_request", "method",
+        "number", "original_uri", "reason", "received", "reply_body", "reply_headers", "status", "version",
+        "via_wishes",
     )  # fmt: skip
 
     def __init__(self, head: Head, start_line: re.Match[bytes]) -> None:
@@ -142,7 +132,10 @@ class Message:
         self.via_wishes = NO_WISHES
         self.number = 0
         self.received = NOT_RECEIVED
+        self.reply_body = b""
         self._edits: list[Edit] = []
+        self._body: BodyChange | None = None
+        self._status_line: bytes | None = None
 
     @classmethod
     def parse(cls, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Message:
@@ -183,7 +176,10 @@ class Message:
         new.reply_headers = self.reply_headers.copy()
         new.hop_headers = self.hop_headers.copy()
         new.via_wishes = self.via_wishes
+        new.reply_body = self.reply_body
         new._edits = self._edits.copy()
+        new._body = self._body
+        new._status_line = self._status_line
         return new
 
     def __len__(self) -> int:
@@ -297,19 +293,36 @@ class Message:
         return int(value) if _CONTENT_LENGTH.fullmatch(value) else None
 
     @property
-    def body(self) -> bytes:
-        """The body.  What is behind the length that Content-Length tells is not part of it (RFC 3261 18.3)."""
+    def original_body(self) -> bytes:
+        """The body that came.  What is behind the length that Content-Length tells is no part of it (RFC 3261 18.3)."""
         body = self.data[self._head.end :]
         length = self.content_length
         return body if length is None else body[:length]
 
     @property
+    def body(self) -> bytes:
+        """The body as the script sees it: the one that came, or one that was set with `set_body`."""
+        shown = None if self._body is None else self._body.shown
+        return self.original_body if shown is None else shown[1]
+
+    @property
+    def body_type(self) -> str | None:
+        """The Content-Type of `body`; None when there is none."""
+        shown = None if self._body is None else self._body.shown
+        return self.header("Content-Type") if shown is None else shown[0]
+
+    @property
     def written_body(self) -> bytes:
         """The body as it will be written."""
-        for edit in reversed(self._edits):
-            if edit.start >= self._head.end:
-                return edit.text
-        return self.body
+        return self.original_body if self._body is None else self._body.text
+
+    @property
+    def written_content_type(self) -> str | None:
+        """Content-Type as it will be written; None when there is none."""
+        if self._body is None or self._body.fields is None:
+            return self.header("Content-Type")
+        fields = scan_headers(self._body.fields, 0, len(self._body.fields))
+        return next((field.value for field in fields if field.key == "content-type"), None)
 
     @property
     def is_truncated(self) -> bool:
@@ -322,7 +335,12 @@ class Message:
     @property
     def is_edited(self) -> bool:
         """Whether `to_bytes` gives something else than what came."""
-        return bool(self._edits) or (self.is_request and self.branch.uri is not None)
+        return (
+            bool(self._edits)
+            or self._body is not None
+            or self._status_line is not None
+            or (self.is_request and self.branch.uri is not None)
+        )
 
     def append_hf(self, text: str, before: HeaderField | None = None) -> None:
         """Add header fields behind the last one, or before another; a line end is added when it is missing.
@@ -348,14 +366,63 @@ class Message:
         """
         self._edits.append(replaced(field, value))
 
-    def replace_body(self, body: bytes) -> None:
-        """Another body in place of the one that came, or was put in before; Content-Length follows."""
-        end = self._head.end
-        self._edits = [edit for edit in self._edits if edit.start < end]
-        self._edits.append(Edit(end, len(self.data), body))
-        length = self.field("Content-Length")
-        if length is not None:
-            self.replace_hf(length, str(len(body)))
+    def replace_body(self, body: bytes, fields: bytes | None = None) -> None:
+        """Another body in place of the one that came, or was put in before; Content-Length follows.
+
+        `fields` are header fields, with their line ends, that describe it in place of Content-Type; empty for none.
+        """
+        old = self._body
+        shown, kept = (None, None) if old is None else (old.shown, old.fields)
+        self._body = BodyChange(body, shown=shown, fields=kept if fields is None else fields)
+
+    def set_body(self, body: bytes, fields: bytes | None = None) -> None:
+        """The same, and the script sees the new body at once."""
+        self.replace_body(body, fields)
+        assert self._body is not None
+        self._body = replace(self._body, shown=(self.written_content_type, body))
+
+    @property
+    def text_to_edit(self) -> bytes:
+        """Header fields, empty line and body, in which `edit_text` counts positions: as they came, or with the body
+        that was put in place."""
+        body = self.original_body if self._body is None else self._body.base
+        return self.data[self._head.start : self._head.end] + body
+
+    @property
+    def header_length(self) -> int:
+        """Where the body begins in `text_to_edit`."""
+        return self._head.end - self._head.start
+
+    def edit_text(self, changes: Sequence[tuple[int, int, bytes]]) -> None:
+        """Other bytes in place of those between two positions of `text_to_edit`; all changes or none.
+
+        Raises `SipSyntaxError` where one would take the empty line behind the header fields away, or make another.
+        """
+        behind, start_of_head, last = self.header_length, self._head.start, self._empty_line
+        edits: list[Edit] = []
+        in_body: list[Edit] = []
+        for start, end, text in changes:
+            if start >= behind:
+                in_body += replacement(start - behind, end - behind, text)
+                continue
+            start, end = start + start_of_head, end + start_of_head
+            if end > last:
+                raise SipSyntaxError("the edit reaches over the end of the header fields", start)
+            around = self.data[max(0, start - 2) : start] + text + self.data[end : min(end + 2, last)]
+            if _EMPTY_LINE.search(around):
+                raise SipSyntaxError("the edit would end the header fields", start)
+            edits += replacement(start, end, text)
+        self._edits += edits
+        if in_body:
+            change = self._body or BodyChange(self.original_body)
+            self._body = replace(change, edits=(*change.edits, *in_body))
+
+    def change_status(self, status: int, reason: str) -> None:
+        """Another status and reason, seen at once.  Raises `ValueError`: no response, no status, a line end."""
+        if self.is_request or not 100 <= status < 700 or "\r" in reason or "\n" in reason:
+            raise ValueError(f"'{status} {reason}' cannot be the status of a response")
+        self.status, self.reason = status, reason
+        self._status_line = encode(f"{self.version} {status} {reason}\r\n")
 
     def written_value(self, field: HeaderField) -> str | None:
         """The value of a field as it will be written; None when it is left out."""
@@ -371,34 +438,41 @@ class Message:
         """
         uri = (self.branch if branch is None else branch).uri if self.is_request else None
         edits = [*self._edits, *more]
-        if uri is None and not edits:
+        change = self._body
+        if uri is None and not edits and change is None and self._status_line is None:
             return self.data
         data, head = self.data, self._head
-        parts = [data[: head.start] if uri is None else self._start_line(uri)]
-        at = head.start
-        for start, end, text in self._in_order(edits):
-            parts.append(data[at:start])
-            parts.append(text)
-            at = end
-        parts.append(data[at:])
-        return b"".join(parts)
+        if self._status_line is not None:
+            first = self._status_line
+        else:
+            first = data[: head.start] if uri is None else self._start_line(uri)
+        if change is not None:
+            edits += self._described(change)
+        parts = edited_parts(
+            data if change is None else data[: head.end], head.start, in_order(edits, self._empty_line)
+        )
+        if change is not None:
+            parts.append(change.text)
+        return b"".join((first, *parts))
 
-    def _in_order(self, edits: Sequence[Edit]) -> list[Edit]:
-        """Of the edits of one field only the last; what is added before a field stands before what replaces it."""
-        head = self._head
-        empty_line = head.end - (2 if self.data.endswith(b"\r\n", 0, head.end) else 1)
-        kept: list[Edit] = []
-        replaced: dict[int, Edit] = {}
-        for edit in edits:
-            if edit.end > edit.start:
-                replaced[edit.start] = edit
-            elif edit.start == _AT_END:
-                kept.append(Edit(empty_line, empty_line, edit.text))
-            else:
-                kept.append(edit)
-        kept += replaced.values()
-        kept.sort(key=_PLACE)
-        return kept
+    def _described(self, change: BodyChange) -> list[Edit]:
+        """Header fields that a new body needs."""
+        edits: list[Edit] = []
+        length, kind = self.field("Content-Length"), self.field("Content-Type")
+        if length is not None and self.written_value(length) is not None:
+            edits.append(replaced(length, str(len(change.text))))
+        if change.fields is not None:
+            if kind is not None:
+                edits.append(Edit(kind.start, kind.end, change.fields))
+            elif change.fields:
+                edits.append(Edit(AT_END, AT_END, change.fields))
+        return edits
+
+    @property
+    def _empty_line(self) -> int:
+        """The position of the empty line behind the header fields."""
+        end = self._head.end
+        return end - (2 if self.data.endswith(b"\r\n", 0, end) else 1)
 
     def _start_line(self, uri: str) -> bytes:
         SipUri.parse(uri)

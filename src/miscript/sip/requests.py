@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from ..values import encode
 from .branch import Branch
+from .edits import Edit
 from .headers import header_key, scan_headers
-from .message import Edit, Message, appended, replaced
+from .message import Message, appended, replaced
 from .replies import marked_via
 from .sockets import ListeningSocket
 from .syntax import SipSyntaxError

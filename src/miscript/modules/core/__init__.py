@@ -18,6 +18,7 @@ from .memory import CoreMemory
 from .message_branches import MessageBranches
 from .message_functions import MessageFunctions
 from .message_variables import MessageVariables
+from .sdp_variables import SdpVariables
 from .sip_functions import SipFunctions
 from .statistics import CoreStatistics
 from .status_report import CoreStatusReport
@@ -40,6 +41,7 @@ class Core(
     MessageVariables,
     MessageFunctions,
     MessageBranches,
+    SdpVariables,
     SipFunctions,
     Module,
 ):

@@ -273,7 +273,7 @@ def _received(items: Callable[[Message], Sequence[Item]]) -> Callable[[Run], Seq
 
 def _parts(message: Message) -> Sequence[BodyPart]:
     try:
-        return body_parts(message.header("Content-Type"), message.body)
+        return body_parts(message.body_type, message.body)
     except SipSyntaxError:
         return ()
 

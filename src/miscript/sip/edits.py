@@ -1,0 +1,91 @@
+"""Edits of a text: other bytes in place of some, kept as a list and made all at once when the text is written.
+
+Positions are those of the text as it came, whatever has been edited before.  What several edits do to the same bytes:
+of those that take the same piece away the last one counts, a longer piece wins over one that it holds, and what would
+be put into bytes that go is left out.  Additions at one place come in their order.
+
+A body has edits of its own (`BodyChange`), because it can also be put in place as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import NamedTuple
+
+AT_END = -1
+"""The `start` that stands for the end of the header fields."""
+
+_PLACE = itemgetter(0, 1)
+
+
+class Edit(NamedTuple):
+    """Other bytes in place of those from `start` to `end`; the two are the same where nothing is taken away.
+
+    `start` `AT_END` stands for the end of the header fields.
+    """
+
+    start: int
+    end: int
+    text: bytes
+
+
+def in_order(edits: Iterable[Edit], end: int) -> list[Edit]:
+    """Edits as they are made, from front to back; `end` is the place of those `AT_END`."""
+    kept: list[Edit] = []
+    replaced: dict[int, Edit] = {}
+    for edit in edits:
+        if edit.end > edit.start:
+            before = replaced.get(edit.start)
+            if before is None or edit.end >= before.end:
+                replaced[edit.start] = edit
+        elif edit.start == AT_END:
+            kept.append(Edit(end, end, edit.text))
+        else:
+            kept.append(edit)
+    kept += replaced.values()
+    kept.sort(key=_PLACE)
+    return kept
+
+
+def edited_parts(data: bytes, start: int, edits: Iterable[Edit]) -> list[bytes]:
+    """The pieces of `data` from `start` on with edits that are `in_order`."""
+    parts: list[bytes] = []
+    at = start
+    for edit_start, edit_end, text in edits:
+        if edit_start < at:
+            if not text and edit_end > at:
+                at = edit_end
+            continue
+        parts.append(data[at:edit_start])
+        parts.append(text)
+        at = edit_end
+    parts.append(data[at:])
+    return parts
+
+
+def replacement(start: int, end: int, text: bytes) -> list[Edit]:
+    """Edits that put `text` behind a piece that goes; two for the same piece leave both of their texts."""
+    found = [Edit(start, end, b"")] if end > start else []
+    return [*found, Edit(end, end, text)] if text else found
+
+
+@dataclass(frozen=True, slots=True)
+class BodyChange:
+    """Another body.
+
+    `base` is the body that the positions of `edits` count in: the one that came, or the last that was put in its
+    place.  `shown` is what the script sees in its variables, as Content-Type and body; None for what came.  `fields`
+    are the header fields that describe it in place of its Content-Type, with line ends; None where that stays.
+    """
+
+    base: bytes
+    edits: tuple[Edit, ...] = ()
+    shown: tuple[str | None, bytes] | None = None
+    fields: bytes | None = None
+
+    @property
+    def text(self) -> bytes:
+        """The body as it will be written."""
+        return b"".join(edited_parts(self.base, 0, in_order(self.edits, len(self.base)))) if self.edits else self.base
