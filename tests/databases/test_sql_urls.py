@@ -76,6 +76,7 @@ def test_any_text_is_a_url_or_refused(text):
 def test_the_url_of_a_file_is_its_path():
     assert file_of("sqlite:///var/db") == "/var/db"
     assert file_of("sqlite:/var/db") == "/var/db"
+    assert file_of("sqlite:////var/db") == "/var/db"
     for url in ("sqlite://var/db", "sqlite:///", "sqlite:var", "sqlite:///a?x=1", "sqlite:///a/"):
         with pytest.raises(ConfigurationError):
             file_of(url)

@@ -84,8 +84,11 @@ def _parameters(url: str, text: str) -> Mapping[str, str]:
 
 
 def file_of(url: str) -> str:
-    """The file that `sqlite:///PATH` or `sqlite:/PATH` names.  Raises ConfigurationError."""
-    matched = re.fullmatch(r"sqlite:(?://)?(/[^/?\0](?:[^?\0]*[^?\0/])?)(\?.*)?", url)
+    """The file that `sqlite:///PATH` or `sqlite:/PATH` names; SQLAlchemy's four slashes are fine, too.
+
+    Raises ConfigurationError.
+    """
+    matched = re.fullmatch(r"sqlite:(?:/{2,3})?(/[^/?\0](?:[^?\0]*[^?\0/])?)(\?.*)?", url)
     if matched is None:
         raise ConfigurationError(f"expected sqlite:///PATH, the path of a file; found '{url}'")
     if matched[2]:
