@@ -19,7 +19,7 @@ QUIET_TURNS: Final = 30
 QUIET_SECONDS: Final = 0.0005
 """A turn that took longer did some work."""
 
-PATIENCE_SECONDS: Final = 10.0
+PATIENCE_SECONDS: Final = 30.0
 """Real seconds after which `until` gives up."""
 
 
