@@ -1,6 +1,8 @@
 """SIP over TLS with real sockets: who is taken, which domain answers, what scripts see, what is bounded."""
 
 import asyncio
+import contextlib
+import random
 import ssl
 import subprocess
 
@@ -213,6 +215,47 @@ async def test_a_message_in_too_many_pieces_ends_the_connection(world, port):
             alice.send(piece)
             await asyncio.sleep(0.02)
         await alice.ended()
+
+
+async def garbled(port, context, chance):
+    """One connection that goes wrong: noise, a hello with wrong bytes, or noise behind a handshake."""
+    raw = await Phone.connect(port, None)
+    outgoing, incoming = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="atlanta.example")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello = bytearray(outgoing.read())
+    kind = chance.randrange(3)
+    if kind == 0:
+        raw.send(chance.randbytes(chance.randrange(1, 600)))
+    elif kind == 1:
+        for _ in range(chance.randrange(1, 5)):
+            hello[chance.randrange(len(hello))] = chance.randrange(256)
+        raw.send(bytes(hello) + chance.randbytes(chance.randrange(100)))
+    else:
+        raw.send(bytes(hello))
+        async with asyncio.timeout(SOON):
+            incoming.write(await raw.reader.read(65536))
+        with contextlib.suppress(ssl.SSLError):
+            client.do_handshake()
+        raw.send(outgoing.read() + b"\x17\x03\x03\x00\x40" + chance.randbytes(64))
+    raw.writer.write_eof()
+    await raw.ended()
+    raw.close()
+
+
+async def test_any_bytes_end_their_own_connection_and_nothing_else(world, port, caplog):
+    chance = random.Random(7)
+    text = script(f"tls:127.0.0.1:{port}", domain("server", "s", world.atlanta, world.ca, verify_cert=0), ANSWER)
+    async with host(text) as here:
+        context = client_context(world.ca)
+        alice = await Phone.connect(port, context)
+        for _ in range(8):
+            await asyncio.gather(*(garbled(port, context, chance) for _ in range(10)))
+        assert (await alice.ask(options())).status == 200
+        assert len((await call_command(here.services.mi, "tcp:list"))["Connections"]) == 1
+        alice.close()
+    assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]
 
 
 async def test_connections_of_tls_are_listed_with_their_session_and_closed(world, port):
