@@ -50,6 +50,7 @@ class ProtoHep(Module):
         repeatable=True,
     )
     trace_destination: list[str] = parameter([], "The other name of `hep_id`.", kinds="string", repeatable=True)
+    trace_id: list[str] = parameter([], "What mi_script's manual calls `hep_id`.", kinds="string", repeatable=True)
     hep_capture_id = parameter(1, "The number of this host in all packets, 32 bits.")
     homer5_on = parameter(1, "1: payloads are values with a delimiter between them; 0: payloads are JSON.")
     homer5_delim = parameter(":", "What stands between the values when `homer5_on` is set.")
@@ -81,8 +82,8 @@ class ProtoHep(Module):
     dropped_stopped = statistic("dropped_stopped", "Packets that still waited when the host stopped.")
 
     def set_parameter(self, name: str, value: int | str) -> None:
-        """`hep_id` and `trace_destination` fill one list; each text keeps the name that it was given by."""
-        if name in ("hep_id", "trace_destination"):
+        """`hep_id` and its other names fill one list; each text keeps the name that it was given by."""
+        if name in ("hep_id", "trace_destination", "trace_id"):
             self.hep_id.append((name, str(value)))
         else:
             super().set_parameter(name, value)
