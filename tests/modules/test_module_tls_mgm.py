@@ -1,16 +1,19 @@
 """Domains of tls_mgm: what their parameters and tables may say, what is said when they are wrong, what MI shows."""
 
+import asyncio
 import re
 import sqlite3
 import ssl
 from contextlib import asynccontextmanager, closing
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from certificates import Authority, needs_openssl, openssl
 from miscript import ConfigurationError, MIError, ScriptError
+from miscript.cli import main
 from miscript.host.embedding import call_command, running
 from miscript.host.loading import Source
 from miscript.modules.tls_mgm.matching import DomainTable, parse_address, split_list
@@ -254,21 +257,13 @@ def test_any_address_list_and_pattern_is_taken_or_refused(text):
 
 # -- tables -----------------------------------------------------------------------------------------------------------
 
-COLUMNS = (
-    "id INTEGER PRIMARY KEY, domain, match_ip_address, match_sip_domain, type INTEGER, method, verify_cert INTEGER, "
-    "require_cert INTEGER, certificate BLOB, private_key BLOB, crl_check_all INTEGER, crl_dir, ca_list BLOB, ca_dir, "
-    "cipher_list, dh_params BLOB, ec_curve"
-)
-
 
 def write(path, *rows):
-    """The table with these rows; each a dict of columns."""
+    """The table, as `miscript db create` makes it, with these rows; each a dict of columns."""
+    done = CliRunner().invoke(main, ["db", "create", f"sqlite://{path}", "tls_mgm"])
+    assert done.exit_code == 0, done.output
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.executescript(
-            "DROP TABLE IF EXISTS version; CREATE TABLE version (table_name, table_version INTEGER);"
-            "INSERT INTO version VALUES ('tls_mgm', 3); DROP TABLE IF EXISTS tls_mgm;"
-            f"CREATE TABLE tls_mgm ({COLUMNS});"
-        )
+        connection.execute("DELETE FROM tls_mgm")
         for row in rows:
             names = ", ".join(row)
             connection.execute(
@@ -294,7 +289,9 @@ async def with_table(path, files):
 
 async def test_domains_of_a_table_stand_beside_those_of_the_script(files, tmp_path):
     path = tmp_path / "tls.db"
-    write(path, row(files, match_sip_domain="t.example", dh_params=files.dh.read_bytes(), method="TLSv1_2"))
+    await asyncio.to_thread(
+        write, path, row(files, match_sip_domain="t.example", dh_params=files.dh.read_bytes(), method="TLSv1_2")
+    )
     async with with_table(path, files) as host:
         domains = host.services.find("tls domains")
         assert domains.for_server(HERE, "t.example").name == "t"
@@ -308,16 +305,18 @@ async def test_domains_of_a_table_stand_beside_those_of_the_script(files, tmp_pa
 
 async def test_a_reload_takes_the_table_as_a_whole_or_not_at_all(files, tmp_path):
     path = tmp_path / "tls.db"
-    write(path, row(files, match_sip_domain="t.example"))
+    await asyncio.to_thread(write, path, row(files, match_sip_domain="t.example"))
     async with with_table(path, files) as host:
         domains, mi = host.services.find("tls domains"), host.services.mi
         before = domains.for_server(HERE, "t.example")
-        write(path, row(files, "u", match_sip_domain="u.example"))
+        await asyncio.to_thread(write, path, row(files, "u", match_sip_domain="u.example"))
         assert await call_command(mi, "tls_reload") == "OK"
         assert domains.for_server(HERE, "u.example").name == "u"
         assert domains.for_server(HERE, "t.example").name == "s"
         assert before.context.verify_mode is ssl.CERT_REQUIRED
-        write(path, row(files, "v", match_sip_domain="v.example"), row(files, "w", method="nope"))
+        await asyncio.to_thread(
+            write, path, row(files, "v", match_sip_domain="v.example"), row(files, "w", method="nope")
+        )
         with pytest.raises(MIError) as caught:
             await call_command(mi, "tls_reload")
         assert "domain 'w': tls_method: 'nope' is no method" in str(caught.value)
@@ -337,7 +336,7 @@ async def test_a_reload_takes_the_table_as_a_whole_or_not_at_all(files, tmp_path
 )
 async def test_a_table_that_is_wrong_ends_the_start_and_tells_no_secret(files, tmp_path, wrong, problem):
     path = tmp_path / "tls.db"
-    write(path, row(files, **wrong))
+    await asyncio.to_thread(write, path, row(files, **wrong))
     with pytest.raises(ConfigurationError, match=re.escape(problem)) as caught:
         async with with_table(path, files):
             raise AssertionError("it starts")
@@ -366,7 +365,7 @@ def test_the_switch_for_tracing_is_shown_and_set(files):
 def test_proto_tls_refuses_numbers_that_cannot_be(files, parameter, value):
     more = f'loadmodule "proto_tls.so"\nmodparam("proto_tls", "{parameter}", {value})\nroute {{'
     with (
-        pytest.raises(ScriptError, match="is no port|in 0 pieces"),
+        pytest.raises(ScriptError, match=r"is no port|in 0 pieces"),
         RunningScript(script(*server(files)).replace("route {", more)),
     ):
         raise AssertionError("it starts")

@@ -397,6 +397,29 @@ _table(
     sa.Index("sip_trace_callid_idx", "callid"),
 )
 _table(
+    "tls_mgm",
+    "tls_mgm",
+    3,
+    _numbered(),
+    sa.Column("domain", sa.String(64), nullable=False),
+    _maybe("match_ip_address", 255),
+    _maybe("match_sip_domain", 255),
+    _signed("type", 1),
+    sa.Column("method", sa.String(16), nullable=True, server_default="SSLv23"),
+    sa.Column("verify_cert", sa.Integer(), nullable=True, server_default="1"),
+    sa.Column("require_cert", sa.Integer(), nullable=True, server_default="1"),
+    _maybe("certificate", sa.LargeBinary()),
+    _maybe("private_key", sa.LargeBinary()),
+    sa.Column("crl_check_all", sa.Integer(), nullable=True, server_default="0"),
+    _maybe("crl_dir", 255),
+    _maybe("ca_list", sa.LargeBinary(1 << 24)),  # many CAs do not fit into MySQL's BLOB
+    _maybe("ca_dir", 255),
+    _maybe("cipher_list", 255),
+    _maybe("dh_params", sa.LargeBinary()),
+    _maybe("ec_curve", 255),
+    sa.UniqueConstraint("domain", "type", name="tls_mgm_domain_type_idx"),
+)
+_table(
     "userblacklist",
     "userblacklist",
     2,
