@@ -5,7 +5,8 @@ dialogs = dialog_service(self.services)          # None when the script does not
 dialog = dialogs.current(run)
 ```
 
-A `Dialog` has a `data` dict for whoever wants to keep something beside it (by module name).
+A `Dialog` has a `data` dict for whoever wants to keep something beside it (by module name).  What is to outlive the
+host, where dialogs are kept in a database, goes there as a text: `dialogs.keep_with("acc", part)` in `init()`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,22 @@ if TYPE_CHECKING:
 
 StateWatcher: TypeAlias = Callable[[Dialog, DialogState], None]
 RequestWatcher: TypeAlias = "Callable[[Run, Dialog], None]"
+
+
+class DialogPart(Protocol):
+    """How a module writes what it keeps with a dialog (in `Dialog.data`), and reads it at the next start.
+
+    What either raises is logged; the dialog goes on without it.
+    """
+
+    def written(self, dialog: Dialog) -> str | None:
+        """What belongs to a dialog that has been answered, as text; None when that is nothing.
+
+        Asked whenever the dialog is written: after each request in it, and when its state or its values change.
+        """
+
+    def read(self, dialog: Dialog, text: str) -> None:
+        """Give a dialog that was read from a database back what `written` has told."""
 
 
 class DialogService(Protocol):
@@ -47,6 +64,9 @@ class DialogService(Protocol):
 
     def watch_requests(self, watcher: RequestWatcher) -> None:
         """Call `watcher(run, dialog)` for each request that is found to be in a dialog, when it is found."""
+
+    def keep_with(self, name: str, part: DialogPart) -> None:
+        """Write what a module keeps with dialogs beside them, where they are kept in a database."""
 
     def terminate(self, dialog: Dialog, reason: str, extra_headers: str = "") -> bool:
         """End a dialog: BYEs both ways, a CANCEL before its answer.  False when it cannot be ended from here."""

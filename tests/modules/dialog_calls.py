@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from miscript.sip import Message
-from miscript.testing import MemoryNetwork, RunningScript
+from miscript.testing import ManualClock, MemoryNetwork, RunningScript
 from miscript.values import encode
 
 HOST = ("10.0.0.1", 5060)
@@ -122,6 +122,16 @@ class Call:
     call_id: str = "call-1"
     cseq: dict[str, int] = field(default_factory=lambda: {"alice": 0, "bob": 100})
     route: str = ""
+    text: str = ""
+
+    def restart(self, down: float = 0.0, text: str = "") -> None:
+        """End the host and start it again so many seconds later, perhaps with another script."""
+        self.script.close()
+        self.go_on(RunningScript(text or self.text, network=self.script.network, clock=_later(self.script, down)))
+
+    def go_on(self, script: RunningScript) -> None:
+        """Let another script serve the call."""
+        self.script = self.alice.script = self.bob.script = script
 
     def request(
         self,
@@ -196,5 +206,10 @@ class Call:
 
 def call(**parts: str) -> Call:
     """A call through a script; `parts` are what stands in its routes."""
-    script = RunningScript(SCRIPT.format(**{**dict.fromkeys(PARTS, ""), **parts}), network=MemoryNetwork())
-    return Call(script, Party(script, ALICE, "alice", "al"), Party(script, BOB, "bob", "bo"))
+    text = SCRIPT.format(**{**dict.fromkeys(PARTS, ""), **parts})
+    script = RunningScript(text, network=MemoryNetwork())
+    return Call(script, Party(script, ALICE, "alice", "al"), Party(script, BOB, "bob", "bo"), text=text)
+
+
+def _later(script: RunningScript, seconds: float) -> ManualClock:
+    return ManualClock(script.clock.time() + seconds)

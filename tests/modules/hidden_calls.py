@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dialog_calls import Party
 from miscript.sip import Message
-from miscript.testing import MemoryNetwork, RunningScript
+from miscript.testing import ManualClock, MemoryNetwork, RunningScript
 
 ALICE, BOB = "10.0.0.2", "10.0.0.3"
 ALICE_CONTACT = '"Al" <sip:alice@192.168.7.7:5070;ob;x=y>;expires=99;hp=1'
@@ -63,6 +63,13 @@ class HiddenParties:
     bobs_call_id: str = ""
     cseq: int = 0
     replies: list[Message] = field(default_factory=list)
+    text: str = ""
+
+    def restart(self) -> None:
+        """End the host and start it again."""
+        self.script.close()
+        script = RunningScript(self.text, network=self.script.network, clock=ManualClock(self.script.clock.time()))
+        self.script = self.alice.script = self.bob.script = script
 
     def invite(self, *more: str, routes: bool = True) -> Message:
         """Send the first INVITE and give what Bob gets."""
@@ -147,7 +154,14 @@ def hidden_parties(
     arguments: str = "", *, dialog: bool = False, begin: str = "", parameters: str = "", mode: str = "", seen: str = ""
 ) -> HiddenParties:
     """Two parties of a script that hides them; `arguments` are those of `topology_hiding()`."""
-    text = SCRIPT.format(
+    text = hiding_script(arguments, dialog=dialog, begin=begin, parameters=parameters, mode=mode, seen=seen)
+    script = RunningScript(text, network=MemoryNetwork())
+    return HiddenParties(script, Party(script, ALICE, "alice", "al"), Party(script, BOB, "bob", "bo"), text=text)
+
+
+def hiding_script(arguments: str, *, dialog: bool, begin: str, parameters: str, mode: str, seen: str) -> str:
+    """The text of such a script."""
+    return SCRIPT.format(
         arguments=arguments,
         dialog='loadmodule "dialog.so"' if dialog else "",
         begin=begin or ("create_dialog();" if dialog else ""),
@@ -155,5 +169,3 @@ def hidden_parties(
         mode=mode,
         seen=seen,
     )
-    script = RunningScript(text, network=MemoryNetwork())
-    return HiddenParties(script, Party(script, ALICE, "alice", "al"), Party(script, BOB, "bob", "bo"))

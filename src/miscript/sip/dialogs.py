@@ -318,12 +318,26 @@ class DialogTable:
         """A new dialog; None when there are too many."""
         if len(self._by_id) >= self.limit:
             return None
-        self._number = self._number % 0x7FFFFFFF + 1
-        id = DialogId(zlib.crc32(encode(call_id)) % self.entries, self._number)
+        entry = zlib.crc32(encode(call_id)) % self.entries
+        while True:
+            self._number = self._number % 0x7FFFFFFF + 1
+            id = DialogId(entry, self._number)
+            if id not in self._by_id:  # one that was restored may have it
+                break
         dialog = Dialog(id, call_id, from_uri, to_uri, caller, now, lifetime)
-        self._by_id[id] = dialog
-        self._by_call.setdefault(call_id, []).append(dialog)
+        self._add(dialog)
         return dialog
+
+    def restore(self, dialog: Dialog) -> bool:
+        """Take a dialog with the id that it has; False when another one has it, or there are too many."""
+        if dialog.id in self._by_id or len(self._by_id) >= self.limit:
+            return False
+        self._add(dialog)
+        return True
+
+    def _add(self, dialog: Dialog) -> None:
+        self._by_id[dialog.id] = dialog
+        self._by_call.setdefault(dialog.call_id, []).append(dialog)
 
     def remove(self, dialog: Dialog) -> None:
         """Forget a dialog; again is harmless."""

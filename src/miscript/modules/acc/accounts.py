@@ -5,11 +5,13 @@ Source: OpenSIPS manual, module acc ("Extra accounting", "Multi Call-Legs accoun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from ...sip.dialogs import Dialog
 from ...values import Value
 
 MAX_LEGS: Final = 64
@@ -111,6 +113,51 @@ class Account:
     def without_flag(self, flag: Flag) -> list[BackEnd]:
         """Where something is wanted, but not `flag`."""
         return [backend for backend, flags in self.wanted.items() if flag not in flags]
+
+
+class AccountPart:
+    """Accounts of calls in the database of dialogs.  `name` is where dialogs keep their `Account`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def written(self, dialog: Dialog) -> str | None:
+        account = dialog.data.get(self._name)
+        return account_text(account) if isinstance(account, Account) else None
+
+    def read(self, dialog: Dialog, text: str) -> None:
+        dialog.data[self._name] = account_of(text)
+
+
+def account_text(account: Account) -> str:
+    """An account as text, for a database."""
+    told = {
+        "created": account.created,
+        "wanted": {backend.value: sorted(flag.value for flag in flags) for backend, flags in account.wanted.items()},
+        "table": account.table,
+        "extra": account.extra,
+        "legs": account.legs,
+        "answer": account.answer,
+    }
+    return json.dumps(told, separators=(",", ":"))
+
+
+def account_of(text: str) -> Account:
+    """The account that `account_text` has written.  Raises ValueError, KeyError and TypeError."""
+    told = json.loads(text)
+    status, reason, to_tag = told["answer"]
+    return Account(
+        float(told["created"]),
+        {BackEnd(name): {Flag(flag) for flag in flags} for name, flags in told["wanted"].items()},
+        str(told["table"]),
+        _values(told["extra"]),
+        [_values(leg) for leg in told["legs"][:MAX_LEGS]],
+        (int(status), str(reason), str(to_tag)),
+    )
+
+
+def _values(told: Mapping[str, object]) -> dict[str, Value]:
+    return {name: value if value is None or type(value) is int else str(value) for name, value in told.items()}
 
 
 def parse_backends(text: str) -> frozenset[BackEnd]:

@@ -17,7 +17,7 @@ from ...sip.dialogs import Dialog, DialogState
 from ...sip.message import Message
 from ...sip.syntax import SipSyntaxError
 from ...transaction_service import Happening, Moment, SipTransaction, TransactionService
-from .accounts import Account, BackEnd, Flag
+from .accounts import Account, AccountPart, BackEnd, Flag
 from .backends import Writer
 from .records import REASONS, Kind, Party, Record
 
@@ -57,6 +57,7 @@ class Watching:
         if dialogs is not None:
             dialogs.watch(self._dialog_moved)
             dialogs.watch_requests(self._request_in_dialog)
+            dialogs.keep_with(NAME, AccountPart(NAME))
 
     # -- accounts -------------------------------------------------------------------------------------------------
 

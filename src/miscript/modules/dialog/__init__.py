@@ -3,9 +3,10 @@
 `Calls` (calls) is the table of dialogs with states, times and statistics; `Tracking` (tracking) tells it what `tm` and
 `rr` see; `DialogRequests` (requests) sends BYEs and other requests in dialogs, `Pings` (pings) and `Pracks`
 (prack) those that nobody has asked for; `shown` is how dialogs look from
-outside; the rest is what scripts and MI call.  State itself is pure and lives in `miscript.sip.dialogs`.
+outside; `DialogStore` (store) keeps them in a database; the rest is what scripts and MI call.  State itself is pure and
+lives in `miscript.sip.dialogs`.
 
-Not here yet: databases, caches and clusters, so nothing is kept from one run to the next.
+Not here: caches and clusters.
 
 Source: OpenSIPS manual, module dialog; RFC 3261 section 12.
 """
@@ -14,13 +15,15 @@ from __future__ import annotations
 
 import logging
 
-from ...dialog_service import RequestWatcher, StateWatcher
+from ...database import DatabaseError, database_at, url_or_default
+from ...dialog_service import DialogPart, RequestWatcher, StateWatcher
 from ...errors import ConfigurationError
 from ...exports import Module, parameter, statistic
 from ...script.runtime import Run
 from ...services import Services
 from ...sip.dialog_profiles import Profiles
 from ...sip.dialogs import Dialog, DialogTable, Direction, MatchMode
+from ...sip_service import sip_service
 from .calls import STATE_CHANGED, Calls, Counters
 from .commands import DialogCommands
 from .functions import DialogFunctions
@@ -29,6 +32,8 @@ from .parameters import StoreParameters
 from .pings import Pings
 from .prack import Pracks
 from .requests import DialogRequests
+from .rows import COLUMN_PARAMETERS, NAMES, RowFormat
+from .store import DialogStore, OwnPart, StoreMode
 from .tracking import Tracking
 from .variables import DialogVariables
 
@@ -88,6 +93,8 @@ class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogComman
         self.pracks = Pracks(services, self.calls, self.requests)
         self.tracking.prack = self.pracks.provisional
         self.tracking.set_interval = self.pings.set_interval
+        self.store: DialogStore | None = None
+        self.parts: dict[str, DialogPart] = {"dialog": OwnPart(self.calls)}
         services.provide("dialog", OfferedDialogs(self))
 
     def init(self) -> None:
@@ -96,8 +103,6 @@ class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogComman
             profiles = Profiles(self.profiles_no_value, self.profiles_with_value)
         except ValueError as error:
             raise ConfigurationError(f"'profiles_no_value': {error}", parameter="profiles_no_value") from error
-        if self.db_mode:
-            log.warning("db_mode is %d, but dialogs are kept in memory alone", self.db_mode)
         for shared in profiles.shared:
             log.warning("profile '%s' is not shared with others here", shared)
         self.calls.profiles = profiles
@@ -112,6 +117,25 @@ class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogComman
         self.pracks.seconds = self.auto_prack_fr_timeout
         self.pracks.hangs_up = bool(self.auto_prack_hangup_on_failure)
         self.tracking.init()
+        if self.db_mode:
+            self.store = self._open()
+
+    def _open(self) -> DialogStore:
+        url = url_or_default(self.db_url, self.services.parameters)
+        if not url:
+            raise ConfigurationError("'db_url' must be set, or the global db_default_url", parameter="db_url")
+        try:
+            database = database_at(self.services.find, url)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"'db_url': {error}", parameter="db_url") from error
+        columns = {name: getattr(self, COLUMN_PARAMETERS.get(name, ""), name) for name in NAMES}
+        format = RowFormat(columns, sip_service(self.services).socket_named)
+        with_values = bool(self.db_flush_vals_profiles)
+        store = DialogStore(self.calls, database, self.table_name, format, with_values=with_values)
+        store.parts = self.parts
+        self.services.statistics.register(self.name, "db_waiting", False, lambda: len(store.mirror))
+        self.services.statistics.register(self.name, "db_failures", False, lambda: store.mirror.failures)
+        return store
 
     def _check_parameters(self) -> None:
         if self.hash_size < 1 or self.hash_size & (self.hash_size - 1):
@@ -130,11 +154,37 @@ class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogComman
         ):
             if (value := getattr(self, name)) < 1:
                 raise _wrong(name, value, "expected at least 1")
+        if self.db_mode not in set(StoreMode):
+            raise _wrong("db_mode", self.db_mode, "expected 0, 1, 2 or 3")
+        if self.db_update_period < 1:
+            raise _wrong("db_update_period", self.db_update_period, "expected at least 1")
         if self.delete_delay < 0:
             raise _wrong("delete_delay", self.delete_delay, "expected at least 0")
 
+    async def prepare(self) -> None:
+        """Let the calls of the database go on.  Raises ConfigurationError when it cannot be read."""
+        if self.store is not None:
+            try:
+                await self.store.load()
+            except DatabaseError as error:
+                raise ConfigurationError(f"the dialogs cannot be read: {error}") from error
+
     async def start(self) -> None:
-        self.services.tasks.spawn(self.calls.deadlines.run(), "the times of dialogs")
+        tasks = self.services.tasks
+        tasks.spawn(self.calls.deadlines.run(), "the times of dialogs")
+        if self.store is None:
+            return
+        match StoreMode(self.db_mode):
+            case StoreMode.REALTIME:
+                tasks.spawn(self.store.mirror.run(), "the writing of dialogs")
+            case StoreMode.DELAYED:
+                tasks.every(self.db_update_period, self.store.mirror.flush_if_it_can, "the writing of dialogs")
+            case StoreMode.SHUTDOWN | StoreMode.NONE:
+                pass
+
+    async def stop(self) -> None:
+        if self.store is not None:
+            await self.store.close()
 
 
 def _wrong(name: str, value: int | str, expected: str) -> ConfigurationError:
@@ -169,6 +219,9 @@ class OfferedDialogs:
 
     def watch_requests(self, watcher: RequestWatcher) -> None:
         self._module.tracking.watchers.append(watcher)
+
+    def keep_with(self, name: str, part: DialogPart) -> None:
+        self._module.parts[name] = part
 
     def terminate(self, dialog: Dialog, reason: str, extra_headers: str = "") -> bool:
         return self._module.requests.terminate(dialog, reason, extra_headers)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -78,7 +78,8 @@ class Calls:
     """The table of dialogs and what hangs on it.
 
     `terminate` ends a confirmed dialog from here, `confirmed` is told of each that has its 2xx; both are set by who
-    sends requests.  `prepare` lets the route of an event know its dialog.
+    sends requests.  `prepare` lets the route of an event know its dialog.  `changed` is told of each dialog that a
+    database should write, `touched` of one of which only values, flags, profiles or intervals have changed.
     """
 
     def __init__(self, services: Services, counters: Counters) -> None:
@@ -93,6 +94,8 @@ class Calls:
         self.terminate: Callable[[Dialog, str], object] = lambda dialog, reason: None
         self.confirmed: Callable[[Dialog], None] = lambda dialog: None
         self.prepare: Callable[[Dialog, Run], None] = lambda dialog, run: None
+        self.changed: Callable[[Dialog], None] = lambda dialog: None
+        self.touched: Callable[[Dialog], None] = lambda dialog: None
         self.watchers: list[StateWatcher] = []
         self._held: dict[Dialog, Held] = {}
 
@@ -115,6 +118,42 @@ class Calls:
             self.counters.processed.add()
         return dialog
 
+    def restore(self, dialog: Dialog, held: Held, profiles: Sequence[tuple[str, str]]) -> bool:
+        """Let a call go on that was answered before the host began; False when its id is taken.
+
+        Nobody is told, and no statistic but that of active dialogs counts it.  Its time may be over already.
+        """
+        if not self.table.restore(dialog):
+            return False
+        self._held[dialog] = held
+        self._count(dialog.state, 1)
+        self._join(dialog, profiles)
+        self.time(dialog)
+        return True
+
+    def overwrite(self, dialog: Dialog, read: Dialog, profiles: Sequence[tuple[str, str]]) -> None:
+        """Change a dialog that has been answered to what was read of it; `read` is no dialog of the table."""
+        self._count(dialog.state, -1)
+        self._count(read.state, 1)
+        dialog.state = read.state
+        dialog.values, dialog.flags = read.values, read.flags
+        dialog.started, dialog.ends, dialog.lifetime = read.started, read.ends, read.lifetime
+        for leg, other in ((dialog.caller, read.caller), (dialog.callee, read.callee)):
+            if leg is not None and other is not None and leg.tag == other.tag:
+                leg.contact, leg.routes, leg.socket = other.contact, other.routes, other.socket
+                leg.cseq, leg.shift = other.cseq, other.shift
+        self.profiles.leave(dialog)
+        self._join(dialog, profiles)
+        self.time(dialog)
+
+    def _join(self, dialog: Dialog, profiles: Sequence[tuple[str, str]]) -> None:
+        for text, value in profiles:
+            profile = self.profiles.get(text) or self.profiles.get(text.partition("/")[0])
+            if profile is None:
+                log.warning("dialog %s was in the profile '%s', which there is not", dialog.did, text)
+            else:
+                profile.add(dialog, value)
+
     def move(self, dialog: Dialog, event: DialogEvent, tag: str = "", *, hung_up: bool = True) -> bool:
         """Let an event happen to a dialog; `tag` is that of the callee's end.  False when it changes nothing.
 
@@ -135,6 +174,8 @@ class Calls:
             case _:
                 pass
         self._tell(dialog, old, tag)
+        if dialog.started:
+            self.changed(dialog)
         if dialog.state is DialogState.CONFIRMED_NO_ACK:
             self.run_route(dialog, "answer")
         elif dialog.state is DialogState.DELETED and dialog.started and hung_up:
@@ -189,6 +230,7 @@ class Calls:
         dialog.live_for(seconds, self.now)
         if dialog.is_confirmed:
             self.time(dialog)
+            self.changed(dialog)
 
     def cancelled(self, dialog: Dialog) -> None:
         """The caller has given up, which may cross a 2xx."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ...database import DatabaseError
 from ...errors import MIError
 from ...exports import mi_command
 from ...sip.dialog_profiles import Profile
@@ -14,6 +15,7 @@ from ...sip.dialogs import Dialog, DialogState
 from .calls import Calls
 from .requests import DialogRequests, Sequential
 from .shown import shown
+from .store import DialogStore
 
 if TYPE_CHECKING:
     from ...exports import Module as Base
@@ -35,6 +37,7 @@ class DialogCommands(Base):
 
     calls: Calls
     requests: DialogRequests
+    store: DialogStore | None
 
     # -- lists ----------------------------------------------------------------------------------------------------
 
@@ -128,6 +131,7 @@ class DialogCommands(Base):
             dialog = self.calls.table.named(text)
             if dialog is not None and (dlg_val_name in dialog.values or len(dialog.values) < MAX_ITEMS):
                 dialog.values[dlg_val_name] = dlg_val_value
+                self.calls.touched(dialog)
         return OK
 
     # -- profiles ---------------------------------------------------------------------------------------------------
@@ -189,6 +193,7 @@ class DialogCommands(Base):
         if len(dialog.profiles) >= MAX_ITEMS:
             raise MIError(400, "Too many profiles")
         found.add(dialog, value or "")
+        self.calls.touched(dialog)
         return OK
 
     @mi_command("unset_profile", "dlg_id profile", "dlg_id profile value", aliases=["dlg_unset_profile"])
@@ -198,6 +203,7 @@ class DialogCommands(Base):
         every = found.has_value and value is None
         if not (found.remove_all(dialog) if every else found.remove(dialog, value or "")):
             raise MIError(404, "Dialog not in profile")
+        self.calls.touched(dialog)
         return OK
 
     def _member(self, dlg_id: str, profile: str) -> tuple[Dialog, Profile]:
@@ -209,14 +215,26 @@ class DialogCommands(Base):
     # -- databases and clusters ---------------------------------------------------------------------------------------
 
     @mi_command("db_sync", aliases=["dlg_db_sync"])
-    def mi_db_sync(self) -> str:
-        """reads dialogs from the database; there is none"""
-        raise MIError(400, "Cannot sync in no-db mode")
+    async def mi_db_sync(self) -> str:
+        """reads the dialogs of the database; those in memory stay where they have gone further"""
+        if self.store is None:
+            raise MIError(400, "Cannot sync in no-db mode")
+        try:
+            await self.store.load()
+        except DatabaseError as error:
+            raise MIError(500, "Internal Error", str(error)) from error
+        return OK
 
     @mi_command("restore_db", aliases=["dlg_restore_db"])
-    def mi_restore_db(self) -> str:
-        """writes all dialogs to the database again; there is none"""
-        raise MIError(400, "Cannot restore db in no-db mode!")
+    async def mi_restore_db(self) -> str:
+        """empties the table in the database, and writes all dialogs that have been answered to it"""
+        if self.store is None:
+            raise MIError(400, "Cannot restore db in no-db mode!")
+        try:
+            await self.store.restore_table()
+        except DatabaseError as error:
+            raise MIError(500, "Internal Error", str(error)) from error
+        return OK
 
     @mi_command("cluster_sync", "", "sharing_tag", aliases=["dlg_cluster_sync"])
     def mi_cluster_sync(self, sharing_tag: str | None = None) -> str:

@@ -192,6 +192,7 @@ class DialogFunctions(Base):
         else:
             log.error("dlg_on_%s: there is no route '%s'", moment, route)
             return -1
+        self.calls.changed(dialog)
         return 1
 
     @script_function(routes=CALL_ROUTES)
@@ -262,6 +263,7 @@ class DialogFunctions(Base):
         if receiver is None or abs(inc) >= MAX_INCREMENT or receiver.cseq + receiver.shift + inc < 0:
             return -1
         receiver.shift += inc
+        self.calls.changed(dialog)
         return 1
 
     @script_function(routes="request")
@@ -279,6 +281,7 @@ class DialogFunctions(Base):
         if dialog is None:
             return -1
         dialog.flags[flag] = None
+        self.calls.touched(dialog)
         return 1
 
     @script_function(routes=IN_DIALOG)
@@ -288,6 +291,7 @@ class DialogFunctions(Base):
         if dialog is None:
             return -1
         dialog.flags.pop(flag, None)
+        self.calls.touched(dialog)
         return 1
 
     @script_function(routes=IN_DIALOG)
@@ -308,6 +312,7 @@ class DialogFunctions(Base):
             del dialog.flags[flag]
         else:
             dialog.flags[flag] = None
+        self.calls.touched(dialog)
         return 1
 
     # -- values ---------------------------------------------------------------------------------------------------
@@ -318,7 +323,10 @@ class DialogFunctions(Base):
         dialog, new = self._dialog(run), value.get(run)
         if dialog is None or new is None:
             return -1
-        return 1 if keep(dialog, name, new) else -1
+        if not keep(dialog, name, new):
+            return -1
+        self.calls.touched(dialog)
+        return 1
 
     @script_function(routes=IN_DIALOG)
     def fetch_dlg_value(self, run: Run, name: str, destination: Writable) -> int:

@@ -121,6 +121,7 @@ class DialogLookups(Base):
             log.error("set_dlg_profile: a dialog is in %d profiles already", MAX_ITEMS)
             return -1
         chosen.add(dialog, value or "")
+        self.calls.touched(dialog)
         return 1
 
     @script_function(routes=CALL_ROUTES)
@@ -133,9 +134,11 @@ class DialogLookups(Base):
         if own is None:
             return -1
         dialog, chosen = own
-        if chosen.has_value and value is None:
-            return 1 if chosen.remove_all(dialog) else -1
-        return 1 if chosen.remove(dialog, value or "") else -1
+        every = chosen.has_value and value is None
+        if not (chosen.remove_all(dialog) if every else chosen.remove(dialog, value or "")):
+            return -1
+        self.calls.touched(dialog)
+        return 1
 
     @script_function(routes=CALL_ROUTES)
     def is_in_profile(self, run: Run, profile: str, value: str | None = None) -> int:

@@ -1,13 +1,14 @@
-"""Parameters of module dialog that have no effect here: databases, caches and clusters are not available yet.
+"""Parameters of module dialog for databases, caches and clusters.
 
-They are accepted so that scripts need no change; `DialogModule.init` refuses those that ask for a cluster or a cache.
+Those for caches and clusters have no effect: they are accepted so that scripts need no change, and `DialogModule.init`
+refuses what asks for a cluster or a cache.
 """
 
 from __future__ import annotations
 
 from ...exports import parameter
 
-COLUMN = "Name of a column; without a database it means nothing."
+COLUMN = "Name of a column of the table in the database."
 CLUSTER = "For clusters; it means nothing here."
 CACHE = "For profiles in a cache; it means nothing here."
 
@@ -17,12 +18,16 @@ class StoreParameters:
 
     enable_stats = parameter(1, "Has no effect here: statistics cost nothing.")
     log_profile_hash_size = parameter(4, "Has no effect here: tables grow as they need.")
-    db_url = parameter("", "A database; not used.")
-    db_mode = parameter(0, "When dialogs are written to a database; they never are here, which a warning says.")
-    db_update_period = parameter(60, "For databases; it means nothing here.")
-    db_flush_vals_profiles = parameter(0, "For databases; it means nothing here.")
-    timer_bulk_del_no = parameter(1, "For databases; it means nothing here.")
-    table_name = parameter("dialog", "Name of a table; without a database it means nothing.")
+    db_url = parameter("", "Database with the table; the global db_default_url without it.")
+    db_mode = parameter(
+        0, "When dialogs are written to a database: 0 never, 1 at once, 2 every db_update_period seconds, 3 at the end."
+    )
+    db_update_period = parameter(60, "Seconds from one writing of what has changed to the next, for db_mode 2.")
+    db_flush_vals_profiles = parameter(
+        0, "1: a change of values, profiles or flags alone is written too, and not only with the next other one."
+    )
+    timer_bulk_del_no = parameter(1, "It means nothing here: rows are written and removed 200 at a time.")
+    table_name = parameter("dialog", "Name of the table in the database.")
     dlg_id_column = parameter("dlg_id", COLUMN)
     call_id_column = parameter("callid", COLUMN)
     from_uri_column = parameter("from_uri", COLUMN)

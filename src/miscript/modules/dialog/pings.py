@@ -71,6 +71,7 @@ class Pings:
         if method not in held.intervals:
             return False
         held.intervals[method] = seconds
+        self.calls.touched(dialog)
         for (asked, to_caller), deadline in list(held.pings.items()):
             if asked == method and deadline is not None and deadline.callback is not None:
                 deadline.cancel()

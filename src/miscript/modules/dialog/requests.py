@@ -95,6 +95,9 @@ class DialogRequests:
         if request.content_type:
             headers.append(f"Content-Type: {request.content_type}\r\n")
         headers += [self.extra_headers, request.headers]
+        cseq = receiver.next_cseq()
+        if dialog.is_confirmed:
+            self.calls.changed(dialog)
         try:
             return await tm.request(
                 request.method,
@@ -102,7 +105,7 @@ class DialogRequests:
                 from_=callee_end if request.to_caller else caller_end,
                 to=caller_end if request.to_caller else callee_end,
                 call_id=dialog.call_id,
-                cseq=receiver.next_cseq(),
+                cseq=cseq,
                 headers="".join(headers),
                 body=request.body,
                 next_hop=_next_hop(routes),

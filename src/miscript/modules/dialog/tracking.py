@@ -201,6 +201,7 @@ class Tracking:
             return False
         self._take(run, here)
         self._request(message, here)
+        run.data.setdefault("at_end", []).append(lambda: self.calls.changed(here.dialog))
         for watcher in self.watchers:
             watcher(run, here.dialog)
         return True
@@ -329,6 +330,7 @@ class Tracking:
             sender.sdp = sdp
         if receiver is not None and (sdp := _sdp(reply)):
             receiver.sdp = sdp
+        self.calls.changed(here.dialog)
 
     def _cancelled(self, happening: Happening) -> None:
         here: Here | None = happening.transaction.data.get(NAME)

@@ -89,6 +89,7 @@ class DialogVariables(Base):
         if len(names) > MAX_FLAGS:
             return False
         dialog.flags = dict.fromkeys(reversed(names))
+        self.calls.touched(dialog)
         return True
 
     @variable("DLG_timeout")
@@ -117,6 +118,7 @@ class DialogVariables(Base):
         if dialog is None or seconds is None:
             return False
         self.calls.held(dialog).delete_delay = seconds
+        self.calls.touched(dialog)
         return True
 
     @variable("DLG_options_ping_interval")
@@ -174,7 +176,10 @@ class DialogVariables(Base):
     @value.setter
     def set_value(self, run: Run, name: str, value: Value) -> bool:
         dialog = self._of(run)
-        return dialog is not None and keep(dialog, name, value)
+        if dialog is None or not keep(dialog, name, value):
+            return False
+        self.calls.touched(dialog)
+        return True
 
 
 def _seconds(value: Value) -> int | None:

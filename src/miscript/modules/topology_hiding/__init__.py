@@ -27,7 +27,7 @@ from ...transaction_service import Happening, Moment, transaction_service
 from ...values import Value
 from .call_ids import CallIds
 from .contact_info import Way, hiding_parameters
-from .hidden_calls import HiddenCall
+from .hidden_calls import HiddenCall, HiddenPart
 from .in_contacts import DECODED, ContactHiding, Trust
 from .in_dialogs import NAME, DialogHiding, Names
 from .messages import Passed, give_back, hidden_in
@@ -102,6 +102,7 @@ class TopologyHiding(Module):
         hiding = self._in_dialogs = DialogHiding(self.services, dialogs, call_ids)
         hiding.passed = passed
         hiding.names_in = (self.th_contact_caller_username_var, self.th_contact_callee_username_var)
+        dialogs.keep_with(self.name, HiddenPart(NAME, hiding.calls, self.services.clock.time))
         self._sip.hooks.incoming.append(hiding.incoming)
         self._sip.hooks.outgoing.append(hiding.outgoing)
 

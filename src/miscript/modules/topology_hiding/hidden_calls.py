@@ -5,6 +5,8 @@ Source: OpenSIPS manual, module topology_hiding.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -58,6 +60,35 @@ class HiddenCalls:
         for key in over:
             del self._calls[key]
         self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._calls))
+
+
+class HiddenPart:
+    """What of hidden calls stands in the database of dialogs.  `name` is where dialogs keep their `HiddenCall`."""
+
+    def __init__(self, name: str, calls: HiddenCalls, now: Callable[[], float]) -> None:
+        self._name = name
+        self._calls = calls
+        self._now = now
+
+    def written(self, dialog: Dialog) -> str | None:
+        call = dialog.data.get(self._name)
+        if not isinstance(call, HiddenCall):
+            return None
+        told: dict[str, object] = {"flags": "".join(sorted(call.flags))}
+        if call.coded is not None:
+            told["call_id"] = call.coded
+        if call.advertised:
+            told["contacts"] = [call.advertised.get(True), call.advertised.get(False)]
+        return json.dumps(told, separators=(",", ":"))
+
+    def read(self, dialog: Dialog, text: str) -> None:
+        told = json.loads(text)
+        call = HiddenCall(dialog, frozenset(told["flags"]), told.get("call_id"))
+        for to_caller, contact in zip((True, False), told.get("contacts", ()), strict=False):
+            if contact is not None:
+                call.advertised[to_caller] = str(contact)
+        dialog.data[self._name] = call
+        self._calls.add(call, self._now())
 
 
 def _is_over(dialog: Dialog, now: float) -> bool:
