@@ -40,7 +40,7 @@ LATER_MODULES = frozenset(
     alias_db auth_db cachedb_redis compression
     domain event_datagram httpd
     mi_datagram mi_fifo mi_http permissions prometheus proto_hep proto_tcp
-    proto_udp rest_client sipmsgops textops
+    proto_udp sipmsgops textops
     """.split()
 )
 """Modules on their way: a script may load them, what they export is not available yet."""

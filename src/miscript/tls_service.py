@@ -42,6 +42,9 @@ class TlsDomains(Protocol):
     def for_client(self, peer: Place, noted: Noted = ()) -> TlsDomain | None:
         """The domain of a connection to `peer`, for a message with `noted` AVPs; None when there is none."""
 
+    def named_client(self, name: str) -> TlsDomain | None:
+        """The domain for connections of ours that is called `name`; None when there is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class TlsBehaviour:

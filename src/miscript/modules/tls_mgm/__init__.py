@@ -243,6 +243,10 @@ class TlsMgm(TlsVariables, Module):
         named, sip_domain = (_noted(noted, name) for name in self._client_avps)
         return self._clients.choose(peer, sip_domain) if named is None else self._clients.named(named)
 
+    def named_client(self, name: str) -> TlsDomain | None:
+        """The domain for connections of ours that is called `name`."""
+        return self._clients.named(name)
+
     # -- script and MI --------------------------------------------------------------------------------------------
 
     @script_function(routes="request")
