@@ -1,7 +1,7 @@
 """What `httpd` offers to the modules that answer HTTP requests: `services.find("httpd")` is an `HttpServer`.
 
 A module registers a root; requests for `/ROOT` and everything below it come to its handler, one call each.  The
-handler returns a `Reply`, or an awaitable of one when the answer comes later: requests of other clients, and further
+handler returns an `Answer`, or an awaitable of one when the answer comes later: requests of other clients, and further
 ones of the same, go on meanwhile, and each client gets its answers in the order of its requests.
 """
 
@@ -23,6 +23,10 @@ class Reply(NamedTuple):
     body: bytes
 
 
+Answer: TypeAlias = Reply | bytes
+"""Bytes are the body of an answer with status 200 and type `application/json`, as nearly all are."""
+
+
 @dataclass(slots=True)
 class Client:
     """The other side of one connection.
@@ -40,15 +44,20 @@ class HttpRequest:
     """A request for a handler.
 
     `login` is the user that httpd's own basic authentication has made sure of, empty without it.
+
+    `repeated`: the very same bytes came before this request over this connection.  A handler that can be quicker then
+    sets `again`, which is called in its place as long as they come again and again.
     """
 
     head: Head
     body: bytes
     client: Client
     login: str
+    repeated: bool = False
+    again: Callable[[], Answer | Coroutine[Any, Any, Answer]] | None = None
 
 
-Handler: TypeAlias = Callable[[HttpRequest], Reply | Coroutine[Any, Any, Reply]]
+Handler: TypeAlias = Callable[[HttpRequest], Answer | Coroutine[Any, Any, Answer]]
 
 
 class HttpServer(Protocol):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeAlias
 
@@ -27,7 +27,7 @@ from .mi.jsonrpc import Batch, Failure, Request, Response, parse, server_error
 from .mi.origin import NOBODY, Backend, CommandList, Identity, Origin, Tracing
 from .mi.policy import ALWAYS_MASKED, FORBIDDEN, READ_ONLY, Policy, parse_policy
 from .mi.registry import Pending, batch_body
-from .mi.repeat import Repeat, repeat_of
+from .mi.repeat import Repeat, repeat_of, split
 from .mi.tracing import parse_bwlist
 from .trace import NOWHERE, Address
 
@@ -64,6 +64,8 @@ class MiDoor(Module):
     """Commands that wait now."""
     _audit: AuditLog | None = None
     _repeats: dict[bytes, Repeat]
+    _seen: set[bytes]
+    """What has come once."""
     _watched = False
     """Whether a call may be worth a line of the audit."""
     _tracing: Tracing | None = None
@@ -80,6 +82,7 @@ class MiDoor(Module):
         if self.audit:
             self._audit = AuditLog(self.audit)
         self._repeats = {}
+        self._seen = set()
         self._watched = self._audit is not None or self.access is not None
         if self.trace_bwlist and self.trace_destination in self.services.trace_destinations:
             self._bwlist = parse_bwlist(self.trace_bwlist, self.services.mi)
@@ -146,25 +149,54 @@ class MiDoor(Module):
     def run_bytes(self, data: bytes, origin: Origin) -> Answer:
         """Run the message that `data` holds, all of it; like `run`.
 
-        Who watches a host sends the same bytes again and again: those are read once.
+        Who watches a host sends the same again and again, but for the id: that is read once.
         """
-        repeat = self._repeats.get(data)
+        front, end = split(data)
+        repeat = self._repeats.get(front)
         if repeat is None:
-            return self._run_first(data, origin)
+            return self._run_first(data, front, origin)
         if self._watched or origin.pretty or origin.tracing is not None:
-            return self.run(repeat.request, origin)
-        answer = repeat.answer()
-        return answer if isinstance(answer, bytes) else self._waits(answer, origin)
+            return self.run(repeat.request(end), origin)
+        answer = repeat.answer(end)
+        return answer if answer.__class__ is bytes else self._answered(answer, origin)
 
-    def _run_first(self, data: bytes, origin: Origin) -> Answer:
+    def runs_alike(self, data: bytes, origin: Origin) -> Callable[[], Answer] | None:
+        """What does the same as `run_bytes` with these arguments, with less to do; None if nothing does."""
+        front, end = split(data)
+        repeat = self._repeats.get(front)
+        if repeat is None or self._watched or origin.pretty or origin.tracing is not None:
+            return None
+        again = repeat.answer
+
+        def run() -> Answer:
+            answer = again(end)
+            return answer if answer.__class__ is bytes else self._answered(answer, origin)
+
+        return run
+
+    def _answered(self, answer: bytes | Pending, origin: Origin) -> Answer:
+        if isinstance(answer, bytes):
+            return answer
+        refused = self._admit(answer)
+        return self._later(answer, origin) if refused is None else refused.body(origin.pretty)
+
+    def _run_first(self, data: bytes, front: bytes, origin: Origin) -> Answer:
         message = parse(data)
-        if len(data) <= MAX_REPEATED_SIZE and isinstance(message, Request):
-            repeat = repeat_of(message, self.services.mi)
-            if repeat is not None:
-                if len(self._repeats) >= MAX_REPEATED:
-                    self._repeats.clear()
-                self._repeats[data] = repeat
+        if len(front) <= MAX_REPEATED_SIZE and message.__class__ is Request:
+            if front in self._seen:
+                self._remember(front, message)
+            else:  # most of what comes once does not come again
+                if len(self._seen) >= MAX_REPEATED:
+                    self._seen.clear()
+                self._seen.add(front)
         return self.run(message, origin)
+
+    def _remember(self, front: bytes, request: Request) -> None:
+        repeat = repeat_of(request, self.services.mi)
+        if repeat is not None:
+            if len(self._repeats) >= MAX_REPEATED:
+                self._repeats.clear()
+            self._repeats[front] = repeat
 
     def run(self, message: Message, origin: Origin) -> Answer:
         """Run what a client sent; see the top of the file for what comes back.  Never raises."""
@@ -202,10 +234,6 @@ class MiDoor(Module):
             return pending.finish(server_error(f"{self.waiting} commands wait at this door, more are not taken"))
         self.waiting += 1
         return None
-
-    def _waits(self, pending: Pending, origin: Origin) -> Answer:
-        refused = self._admit(pending)
-        return self._later(pending, origin) if refused is None else refused.body(origin.pretty)
 
     async def _later(self, pending: Pending, origin: Origin) -> bytes:
         response = await self._finish(pending, origin)

@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from door_host import SOON, HttpClient, begun, doors, request, result
+from door_host import SOON, HttpClient, begun, doors, error, request, result
 
 pytestmark = pytest.mark.e2e
 
@@ -289,3 +289,111 @@ async def test_a_tls_client_at_a_plain_port_is_closed_at_once(tmp_path):
                 await asyncio.open_connection(
                     *host.services.find("httpd").address, ssl=ssl.create_default_context(), server_hostname="x"
                 )
+
+
+LARGE = 'modparam("httpd", "receive_buf_size", 100000)\nmodparam("httpd", "max_bodies", 250000)\n'
+
+
+def figure(host, name):
+    return host.services.statistics.find(f"httpd:{name}").value
+
+
+async def kept(host, size):
+    async with asyncio.timeout(SOON):
+        while figure(host, "kept_bytes") != size:  # noqa: ASYNC110  # the kernel tells no one
+            await asyncio.sleep(0.005)
+
+
+async def test_bodies_that_come_slowly_may_only_take_so_much_of_the_memory(tmp_path):
+    """Who goes above the limit is refused, and a small request of anyone is still answered."""
+    async with doors(tmp_path, "mi_http", parameters=LARGE) as host:
+        half = f"{HEAD}Content-Length: 100000\r\n\r\n" + "{" * 90_000
+        first, second, third = await connections(host, 3)
+        first.write(half)
+        await kept(host, 90_000)
+        second.write(half)
+        await kept(host, 180_000)
+        third.write(half)
+        status, _, body = await third.response()
+        assert (status, b"try again later" in body) == (503, True)
+        assert await third.rest() == b""
+        await kept(host, 180_000)
+        assert figure(host, "refused_bodies") == 1
+        await still_serves(host)
+        first.close()
+        second.close()
+        await kept(host, 0)
+        third = await HttpClient(host).open()
+        assert await third.ask(request("echo", "y" * 90_000)) == result("y" * 90_000)
+        third.close()
+
+
+async def test_chunked_bodies_count_as_well(tmp_path):
+    async with doors(tmp_path, "mi_http", parameters=LARGE) as host:
+        clients = await connections(host, 3)
+        for client in clients:
+            client.write(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n" + ("8000\r\n" + "x" * 0x8000 + "\r\n") * 3)
+        answers = [asyncio.ensure_future(client.response()) for client in clients]
+        done, waiting = await asyncio.wait(answers, timeout=SOON, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result()[0] for task in done] == [503]
+        assert len(waiting) == 2
+        for task in waiting:
+            task.cancel()
+        for client in clients:
+            client.close()
+        await kept(host, 0)
+
+
+async def test_bodies_of_commands_that_wait_count_until_they_are_answered(tmp_path):
+    async with doors(tmp_path, "mi_http", parameters=LARGE) as host:
+        clients = await connections(host, 3)
+        text = request("slow", "z" * 90_000)
+        for client in clients[:2]:
+            client.send(text)
+        await begun(host, 2)
+        assert figure(host, "kept_bytes") == 2 * len(text)
+        clients[2].send(text)
+        assert (await clients[2].response())[0] == 503
+        assert len(host.begun) == 2
+        assert await clients[2].ask(ECHO) == result("x")
+        host.gate.set()
+        for client in clients[:2]:
+            assert await client.answer() == result("z" * 90_000)
+            client.close()
+        await kept(host, 0)
+
+
+async def test_the_same_bytes_again_are_answered_like_the_first(tmp_path):
+    """However often, with others between, in halves, pipelined, and behind a command that waits."""
+    async with doors(tmp_path, "mi_http") as host:
+        client = await HttpClient(host).open()
+        counters = host.services.mi.resolve("echo").counters
+        for number in range(8):
+            assert await client.ask(ECHO) == result("x")
+            assert counters.succeeded == number + 1
+        assert await client.ask(request("echo", "other", id=2)) == result("other", 2)
+        assert await client.ask(ECHO) == result("x")
+        assert await client.ask(ECHO) == result("x")
+        text = f"{HEAD}Content-Length: {len(ECHO)}\r\n\r\n{ECHO}"
+        client.write(text[:-5])
+        await asyncio.sleep(0.02)
+        client.write(text[-5:] + text + text)
+        assert [await client.answer() for _ in range(3)] == [result("x")] * 3
+        client.send(request("slow", id=3))
+        await begun(host, 1)
+        client.send(ECHO)
+        await asyncio.sleep(0.02)
+        host.gate.set()
+        assert [await client.answer(), await client.answer()] == [result("done", 3), result("x")]
+        assert counters.failed == {}
+        for _ in range(4):
+            assert await client.ask(request("nosuch")) == error(-32601, "Method not found", id=1)
+        client.close()
+
+
+async def test_a_client_that_repeats_itself_is_closed_when_the_host_stops(tmp_path):
+    async with doors(tmp_path, "mi_http") as host:
+        client = await HttpClient(host).open()
+        for _ in range(5):
+            await client.ask(ECHO)
+    assert await client.rest() == b""

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miscript.http.head import MAX_FIELDS, MAX_HEAD, MAX_TARGET, Head, Problem, parse_head
-from miscript.http.reader import MAX_CHUNK_LINE, MAX_TRAILERS, Message, RequestReader
+from miscript.http.reader import (
+    MAX_CHUNK_LINE,
+    MAX_KNOWN_HEAD,
+    MAX_KNOWN_HEADS,
+    MAX_TRAILERS,
+    Heads,
+    Message,
+    RequestReader,
+)
 from miscript.http.response import CLOSES, HTML, JSON, Responses
 
 LIMIT = 1000
@@ -78,15 +86,42 @@ def test_a_head_that_comes_again_is_not_read_again():
     assert first.head is not third.head
 
 
-def test_a_request_like_the_last_one_is_taken_at_once():
-    reader = RequestReader(LIMIT)
-    assert reader.again(post(b"a")) is None
-    read_all(reader, post(b"a"))
-    assert reader.again(post(b"b")) == b"b"
-    for other in (post(b"bb"), post(b"b") + b"P", post(b"b")[:-1], post(b"b", "X: y"), b""):
-        assert reader.again(other) is None
+def test_a_request_with_a_known_head_is_taken_at_once():
+    heads = Heads()
+    assert RequestReader(LIMIT, heads).whole(post(b"a")) is None
+    read_all(RequestReader(LIMIT, heads), post(b"a"))
+    read_all(RequestReader(LIMIT, heads), post(b"bb"))
+    reader = RequestReader(LIMIT, heads)
+    assert [reader.whole(post(body)).body for body in (b"b", b"cc", b"d")] == [b"b", b"cc", b"d"]
+    for other in (post(b"bbb"), post(b"b") + b"P", post(b"b")[:-1], post(b"b", "X: y"), b"\r\n" + post(b"b"), b""):
+        assert reader.whole(other) is None
     reader.feed(b"P")
-    assert reader.again(post(b"b")) is None
+    assert reader.whole(post(b"b")) is None
+
+
+def test_a_body_above_the_limit_is_not_taken_at_once():
+    heads = Heads()
+    read_all(RequestReader(LIMIT, heads), post(b"abc"))
+    assert RequestReader(2, heads).whole(post(b"abc")) is None
+
+
+def test_known_heads_are_bounded():
+    heads = Heads()
+    for number in range(MAX_KNOWN_HEADS + 1):
+        heads.read(post(b"", f"X: {number}"))
+    heads.read(post(b"", "X: " + "y" * MAX_KNOWN_HEAD))
+    assert heads.find(post(b"", f"X: {MAX_KNOWN_HEADS}")) is not None
+    assert heads.find(post(b"", "X: 0")) is None
+    assert heads.find(post(b"", "X: " + "y" * MAX_KNOWN_HEAD)) is None
+
+
+def test_what_is_held_is_known_and_can_be_dropped():
+    reader = RequestReader(LIMIT)
+    assert reader.held == 0
+    read_all(reader, post(b"0123456789")[:-3])
+    assert reader.held == 7
+    reader.drop()
+    assert reader.held == 0
 
 
 @given(st.binary(max_size=300) | st.text(st.sampled_from("POST / HTTP/1.1\r\n:a0x,;")).map(str.encode))

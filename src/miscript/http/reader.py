@@ -1,8 +1,8 @@
 """The bytes of one connection as requests, one after the other.
 
 `feed` takes what arrived, `next` gives the next whole request, a `Problem` behind which nothing more can be read, or
-None while more bytes are needed.  A client that sends the same head again (most do, as long as bodies have one
-length) pays for reading it once.
+None while more bytes are needed; `whole` is the short way for bytes that are one request and nothing else.  Clients
+send the same few heads all the time: `Heads` keeps those that were good, so that they are read once.
 
 Memory is bounded by the limits: `MAX_HEAD`, `max_body`, and what the caller feeds before it asks for requests.
 """
@@ -20,6 +20,10 @@ MAX_CHUNK_LINE: Final = 256
 
 MAX_TRAILERS: Final = 4096
 
+MAX_KNOWN_HEADS: Final = 256
+MAX_KNOWN_HEAD: Final = 1024
+"""Heads that are kept, and the bytes that one of them may have."""
+
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _END: Final = b"\r\n\r\n"
 
@@ -32,18 +36,52 @@ class Message:
     body: bytes
 
 
+class Heads:
+    """The heads that the connections of a server have had, each by its bytes."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Head] = {}
+
+    def find(self, data: bytes) -> Head | None:
+        """The head with these bytes, if it is known."""
+        return self._known.get(data)
+
+    def read(self, data: bytes) -> Head | Problem:
+        """The head with these bytes, or what is wrong with it."""
+        head = self._known.get(data) or parse_head(data)
+        if isinstance(head, Head) and len(data) <= MAX_KNOWN_HEAD:
+            if len(self._known) >= MAX_KNOWN_HEADS:
+                self._known.clear()
+            self._known[data] = head
+        return head
+
+
 class RequestReader:
-    """Reads the requests of one connection; bodies may have `max_body` bytes."""
+    """Reads the requests of one connection; bodies may have `max_body` bytes, `heads` are those of the server."""
 
-    __slots__ = ("_at", "_body", "_chunk_left", "_data", "_head", "_last_bytes", "_searched", "last", "max_body")
+    __slots__ = (
+        "_at",
+        "_body",
+        "_chunk_left",
+        "_data",
+        "_head",
+        "_heads",
+        "_last_bytes",
+        "_searched",
+        "last",
+        "max_body",
+    )
 
-    def __init__(self, max_body: int) -> None:
+    def __init__(self, max_body: int, heads: Heads | None = None) -> None:
         self.max_body = max_body
+        self._heads = Heads() if heads is None else heads
         self._data: bytes | bytearray = b""
         self._at = 0
         self._searched = 0
         self._head: Head | None = None
-        self._last_bytes = b""
+        self._last_bytes = b"\0"  # no head begins like that
         self.last: Head | None = None
         """The last head that was good."""
         self._body = bytearray()
@@ -59,18 +97,32 @@ class RequestReader:
         """Whether no request has been begun."""
         return self._head is None and self._at >= len(self._data)
 
-    def again(self, data: bytes) -> bytes | None:
-        """The body of the request in `data`, if that is exactly one whole request with the head of the last one.
+    @property
+    def held(self) -> int:
+        """Bytes that are kept until more come, or until they are asked for."""
+        return len(self._data) - self._at + len(self._body)
 
-        `last` is its head then.  None means that nothing has been taken: `feed` the data.  This is the way that the
-        requests of most clients go, one by one, and it does nothing that is not needed for them.
+    def whole(self, data: bytes) -> Message | None:
+        """The request in `data`, if that is exactly one whole request with a head that is known.
+
+        None means that nothing has been taken: `feed` the data.  This is the way that the requests of most clients
+        go, one by one, and it does nothing that is not needed for them.
         """
-        head = self.last
-        if self._at < len(self._data) or self._head is not None or not data.startswith(self._last_bytes):
+        if self._at < len(self._data) or self._head is not None:
             return None
-        if head is None or head.length is None or len(data) != len(self._last_bytes) + head.length:
+        head, size = self.last, len(self._last_bytes)
+        if not data.startswith(self._last_bytes):
+            size = data.find(_END) + 4
+            head = self._heads.find(data[:size])
+        if head is None or head.length is None or len(data) != size + head.length or head.length > self.max_body:
             return None
-        return data[len(self._last_bytes) :] if head.length <= self.max_body else None
+        if head is not self.last:
+            self.last, self._last_bytes = head, data[:size]
+        return Message(head, data[size:])
+
+    def drop(self) -> None:
+        """Let go of everything that is kept; nothing can be read any more."""
+        self._data, self._at, self._body = b"", 0, bytearray()
 
     def feed(self, data: bytes) -> None:
         """Take bytes that arrived."""
@@ -125,12 +177,12 @@ class RequestReader:
         end += 4
         if end - self._at > MAX_HEAD:
             return Problem(431, f"the head of a request may have {MAX_HEAD} bytes")
-        head_bytes = data[self._at : end]
+        head_bytes = bytes(data[self._at : end])
         self._at = end
         self._searched = end
-        head = parse_head(bytes(head_bytes))
+        head = self._heads.read(head_bytes)
         if isinstance(head, Head):
-            self._last_bytes, self.last = bytes(head_bytes), head
+            self._last_bytes, self.last = head_bytes, head
         return head
 
     def _unfinished_head(self) -> Problem | None:

@@ -13,14 +13,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from ..errors import ConfigurationError
 from ..exports import parameter
 from ..http.response import HTML, JSON
-from ..http_server import HttpRequest, HttpServer, Reply
+from ..http_server import Answer, HttpRequest, HttpServer, Reply
 from ..mi.origin import NOBODY, Backend, Identity, Origin
+from ..mi_door import Answer as Waiting
 from ..mi_door import MiDoor
 
 ROOT: Final = re.compile(r"[A-Za-z0-9_]+")
@@ -59,7 +60,7 @@ class MiHttp(MiDoor):
 
     # -- requests ---------------------------------------------------------------------------------------------
 
-    def handle(self, request: HttpRequest) -> Reply | Coroutine[Any, Any, Reply]:
+    def handle(self, request: HttpRequest) -> Answer | Coroutine[Any, Any, Answer]:
         """Answer one HTTP request."""
         if self._hosts and not self._is_our_host(request.head.get(b"host")):
             return WRONG_HOST
@@ -69,14 +70,32 @@ class MiHttp(MiDoor):
             return self._refuse_get(origin)
         if not request.body:
             return NO_BODY
+        if request.repeated:
+            request.again = self._again(request.body, origin)
         answer = self.run_bytes(request.body, origin)
+        return answer if answer.__class__ is bytes and 0 < len(answer) <= self._largest else self._reply(answer)
+
+    def _again(self, body: bytes, origin: Origin) -> Callable[[], Answer | Coroutine[Any, Any, Answer]] | None:
+        """What answers further requests with this body, if there is a way that is quicker."""
+        run = self.runs_alike(body, origin)
+        if run is None:
+            return None
+        largest, reply = self._largest, self._reply
+
+        def again() -> Answer | Coroutine[Any, Any, Answer]:
+            answer = run()
+            return answer if answer.__class__ is bytes and len(answer) <= largest else reply(answer)
+
+        return again
+
+    def _reply(self, answer: Waiting) -> Answer | Coroutine[Any, Any, Answer]:
         if not isinstance(answer, bytes):
             return self._reply_later(answer)
-        return Reply(200, JSON, answer) if 0 < len(answer) <= self._largest else self._special_reply(answer)
+        return answer if 0 < len(answer) <= self._largest else self._special_reply(answer)
 
-    async def _reply_later(self, waiting: Coroutine[Any, Any, bytes]) -> Reply:
+    async def _reply_later(self, waiting: Coroutine[Any, Any, bytes]) -> Answer:
         answer = await waiting
-        return Reply(200, JSON, answer) if 0 < len(answer) <= self._largest else self._special_reply(answer)
+        return answer if 0 < len(answer) <= self._largest else self._special_reply(answer)
 
     def _special_reply(self, answer: bytes) -> Reply:
         return TOO_LARGE if answer else ACCEPTED

@@ -24,6 +24,7 @@ from typing import Any, Final
 from ...errors import ConfigurationError
 from ...exports import Module, mi_command, parameter, statistic
 from ...http.head import Head
+from ...http.reader import Heads
 from ...http.response import HTML, TEXT, Responses
 from ...http_server import Handler, Reply
 from ...services import Services
@@ -37,6 +38,7 @@ SPARE_FILES: Final = 64
 """Descriptors that connections leave to everything else."""
 BACKLOG: Final = 1024
 STOP_SECONDS: Final = 2.0
+MAX_BODIES: Final = 64 * 1024 * 1024
 
 _BODY_TYPES: Final = (b"application/json", b"text/xml")
 _FORM: Final = b"application/x-www-form-urlencoded"
@@ -72,12 +74,15 @@ class Httpd(Module):
     auth_password: str | None = parameter(None, "Password of basic authentication.", kinds="string")
     healthz = parameter("", "Path that answers `ok` to anyone, for example `/healthz` (ours).")
     max_connections = parameter(10000, "Connections at a time (ours).")
+    max_bodies = parameter(MAX_BODIES, "Bytes of bodies of all requests under way; at least `receive_buf_size` (ours).")
 
     refused_connections = statistic("refused_connections", "Connections above `max_connections`.")
+    refused_bodies = statistic("refused_bodies", "Requests answered 503 because of `max_bodies`.")
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self.responses = Responses()
+        self.heads = Heads()
         self.timeout = float("inf")
         self.max_body = 0
         self._roots: dict[str, _Root] = {}
@@ -85,6 +90,7 @@ class Httpd(Module):
         self._servers: list[asyncio.Server] = []
         self._credentials = b""
         self._limit = 0
+        self._kept = 0
         self._all_closed: asyncio.Event | None = None
         services.provide("httpd", self)
 
@@ -98,6 +104,7 @@ class Httpd(Module):
         self.timeout = float(self.conn_timeout or "inf")
         self.max_body = self.receive_buf_size
         self.services.statistics.register("httpd", "connections", False, lambda: len(self._connections))
+        self.services.statistics.register("httpd", "kept_bytes", False, lambda: self._kept)
 
     def _check_address(self) -> None:
         if self.ip != "*":
@@ -117,6 +124,7 @@ class Httpd(Module):
             "buf_size": 0,
             "receive_buf_size": 1,
             "max_connections": 1,
+            "max_bodies": self.receive_buf_size,
         }
         for name, minimum in least.items():
             value = getattr(self, name)
@@ -217,6 +225,15 @@ class Httpd(Module):
         self._connections.discard(connection)
         if self._all_closed is not None and not self._connections:
             self._all_closed.set()
+
+    def has_room(self, size: int) -> bool:
+        if self._kept + size <= self.max_bodies:
+            return True
+        self.refused_bodies.add()
+        return False
+
+    def keep(self, size: int) -> None:
+        self._kept += size
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         self.services.tasks.spawn(work, "httpd")

@@ -5,7 +5,8 @@ answer that is there at once is written at once, together with those of other re
 that comes later a `_Slot` keeps its place.
 
 What a client may cost is bounded: time for a request and for taking an answer (`conn_timeout`), requests under way,
-bytes that wait.  Behind a limit nothing is read until there is room.
+bytes that wait.  Behind a limit nothing is read until there is room.  What all clients together may keep here of
+bodies is bounded too: whoever comes when that is full gets 503.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 from ...errors import MIError
 from ...http.head import Head, Problem
-from ...http.reader import Message, RequestReader
+from ...http.reader import Heads, Message, RequestReader
 from ...http.response import CLOSES, CONTINUE, HTML, JSON, STAYS, STAYS_1_0, Responses
-from ...http_server import Client, Handler, HttpRequest, Reply
+from ...http_server import Answer, Client, Handler, HttpRequest, Reply
 from ...mi.jsonrpc import INVALID_REQUEST, Response
 from ...trace import NOWHERE, Address
 
@@ -36,6 +37,12 @@ MAX_HELD: Final = 1024 * 1024
 
 WRITE_AT_ONCE: Final = 65536
 """Bytes of answers that are gathered for one write."""
+
+SMALL_BODY: Final = 4096
+"""Bytes that a connection may keep, and a body may have, whatever others keep: enough for nearly all commands."""
+
+FAILED: Final = Reply(500, HTML, b"")
+FULL: Final = Problem(503, "too much of other requests is kept here, try again later")
 
 LINGER_SECONDS: Final = 1.0
 """How long bytes of a refused client are still taken, so that it can read why (RFC 9112 section 9.6)."""
@@ -64,6 +71,7 @@ class CloseSilently:
 
 
 CLOSE: Final = CloseSilently()
+Again: TypeAlias = Callable[[], Answer | Coroutine[Any, Any, Answer]]
 Action: TypeAlias = Fixed | Handled | CloseSilently
 
 
@@ -71,6 +79,7 @@ class Owner(Protocol):
     """What a connection needs of its server."""
 
     responses: Responses
+    heads: Heads
     timeout: float
     max_body: int
 
@@ -82,33 +91,45 @@ class Owner(Protocol):
     def decide(self, head: Head) -> Action:
         """What becomes of requests of this head."""
 
+    def has_room(self, size: int) -> bool:
+        """Whether `size` bytes of a body may be kept; counted if not."""
+
+    def keep(self, size: int) -> None:
+        """So many bytes more are kept, or fewer."""
+
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside everything else."""
 
 
 class _Slot:
-    """The place of an answer that is not there yet."""
+    """The place of an answer that is not there yet; the request has a body of `size` bytes."""
 
-    __slots__ = ("data",)
+    __slots__ = ("data", "size")
 
-    def __init__(self, data: bytes | None = None) -> None:
+    def __init__(self, data: bytes | None = None, size: int = 0) -> None:
         self.data = data
+        self.size = size
 
 
 class HttpConnection(asyncio.Protocol):
     """The protocol of one connection."""
 
     __slots__ = (
+        "_again",
         "_client",
         "_ending",
         "_held",
+        "_kept",
         "_lingers",
         "_now",
+        "_ok",
         "_owner",
+        "_packet",
         "_reader",
         "_reading",
         "_said_continue",
         "_slots",
+        "_timeout",
         "_transport",
         "_write_paused",
         "_written",
@@ -118,7 +139,9 @@ class HttpConnection(asyncio.Protocol):
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._now = asyncio.get_running_loop().time
-        self._reader = RequestReader(owner.max_body)
+        self._timeout = owner.timeout
+        self._ok = owner.responses.ok
+        self._reader = RequestReader(owner.max_body, owner.heads)
         self._slots: deque[_Slot] = deque()
         self._transport: asyncio.Transport | None = None
         self._reading = True
@@ -129,6 +152,11 @@ class HttpConnection(asyncio.Protocol):
         self._write_paused = False
         self._written = 0
         self._held = 0
+        self._kept = 0
+        """What the owner counts as kept here of requests that are not complete."""
+        self._packet = b""
+        """The last packet, if it was one request that was answered and nothing has come between."""
+        self._again: Again | None = None
         self.deadline = math.inf
         """When the connection is closed unless something happens; on the clock of the loop."""
 
@@ -145,39 +173,70 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        self._reader.drop()
+        self._count_kept()
         self._owner.closed(self)
 
     def data_received(self, data: bytes) -> None:
+        repeated = data == self._packet
+        if repeated and self._again is not None:
+            self._answer_again(self._again)
+            return
+        self._packet = b""
         if self._ending:
             return
         reader = self._reader
         if not self._slots and not self._write_paused:
-            body = reader.again(data)
-            head = reader.last
-            if body is not None and head is not None and head.keep_alive and isinstance(head.action, Handled):
-                # A request like the one before, for a module: the way of most requests, without detours.
-                answer = self._handle(head.action, head, body)
-                if answer is not None and self._transport is not None:
-                    self._transport.write(answer)
-                self._set_deadline(True)
+            message = reader.whole(data)
+            if message is not None and message.head.keep_alive and isinstance(message.head.action, Handled):
+                self._answer_alone(data, message, message.head.action, repeated)
                 return
         starts = reader.is_empty
         reader.feed(data)
         self._work()
         self._set_deadline(starts or reader.is_empty)
+        self._check_kept()
+
+    def _answer_again(self, again: Again) -> None:
+        """The very request that came last; nothing is under way."""
+        try:
+            answer = again()
+        except Exception:
+            log.exception("a handler of httpd failed")
+            answer = FAILED
+        head = self._reader.last
+        data = self._ok(answer) if answer.__class__ is bytes else self._settle(answer, head, 0)  # type: ignore[arg-type]
+        if data is not None and self._transport is not None:
+            self._transport.write(data)
+        if self._packet:
+            self.deadline = self._now() + self._timeout
+        else:
+            self._set_deadline(True)
+
+    def _answer_alone(self, data: bytes, message: Message, action: Handled, repeated: bool) -> None:
+        """A request for a module whose head is known, and nothing is under way: the way of most requests."""
+        body = b"" if action.drop_body else message.body
+        request = HttpRequest(message.head, body, self._client, action.login, repeated)
+        answer = self._handle(action, request)
+        if answer is not None and self._transport is not None:
+            if message.head.version == "1.1":
+                self._packet, self._again = data, request.again
+            self._transport.write(answer)
+        self._set_deadline(True)
 
     def eof_received(self) -> bool:
         """The client says no more.  It may still wait for answers."""
         if not self._slots:
             return False
-        self._ending = True
+        self._end()
         return True
 
     def pause_writing(self) -> None:
         self._write_paused = True
+        self._packet = b""
         assert self._transport is not None
         self._written = self._transport.get_write_buffer_size()
-        self.deadline = self._now() + self._owner.timeout
+        self.deadline = self._now() + self._timeout
 
     def resume_writing(self) -> None:
         self._write_paused = False
@@ -195,7 +254,7 @@ class HttpConnection(asyncio.Protocol):
             left = self._transport.get_write_buffer_size()
             if left < self._written:  # slow, but it takes something
                 self._written = left
-                self.deadline = now + self._owner.timeout
+                self.deadline = now + self._timeout
             else:
                 self._transport.abort()
         elif self._ending or self._reader.is_empty:
@@ -205,7 +264,7 @@ class HttpConnection(asyncio.Protocol):
 
     def shut_down(self) -> None:
         """The host stops: close as soon as what is under way has been answered."""
-        self._ending = True
+        self._end()
         self._lingers = False
         if not self._slots:
             self._finish()
@@ -259,42 +318,69 @@ class HttpConnection(asyncio.Protocol):
         if action is None:
             action = head.action = self._owner.decide(head)
         if not head.keep_alive:
-            self._ending = True
+            self._end()
         if isinstance(action, Handled):
-            return self._handle(action, head, message.body)
+            body = b"" if action.drop_body else message.body
+            return self._handle(action, HttpRequest(head, body, self._client, action.login))
         if isinstance(action, Fixed):
-            self._ending = self._ending or action.close
+            if action.close:
+                self._end()
             return self._render_fixed(action, head)
-        self._ending = True
+        self._end()
         return None
 
-    def _handle(self, action: Handled, head: Head, body: bytes) -> bytes | None:
+    def _handle(self, action: Handled, request: HttpRequest) -> bytes | None:
         """Let a module answer; None if it answers later and the answer has its slot."""
-        if action.drop_body:
-            body = b""
+        size = len(request.body)
+        if size > SMALL_BODY and not self._owner.has_room(size):
+            return self._render(_reply_to(FULL), request.head)
         try:
-            reply = action.handler(HttpRequest(head, body, self._client, action.login))
+            answer = action.handler(request)
         except Exception:
             log.exception("a handler of httpd failed")
-            reply = Reply(500, HTML, b"")
-        if isinstance(reply, Reply):
-            if reply[0] == 200 and head.keep_alive and head.version == "1.1" and reply[1] is JSON:
-                return self._owner.responses.ok(reply[2])
-            stays = STAYS if head.version == "1.1" else STAYS_1_0
-            return self._owner.responses.make(reply[0], reply[1], reply[2], stays if head.keep_alive else CLOSES)
-        slot = _Slot()
+            answer = FAILED
+        return self._settle(answer, request.head, size)
+
+    def _settle(self, answer: Answer | Coroutine[Any, Any, Answer], head: Head, size: int) -> bytes | None:
+        """The answer of a module as bytes; None if it comes later and has its slot."""
+        if isinstance(answer, bytes | Reply):
+            return self._render(answer, head)
+        slot = _Slot(None, size)
+        self._packet = b""
         self._slots.append(slot)
-        self._owner.later(self._answer_later(slot, reply, head))
+        self._owner.keep(size)
+        self._owner.later(self._answer_later(slot, answer, head))
         return None
 
-    async def _answer_later(self, slot: _Slot, waiting: Coroutine[Any, Any, Reply], head: Head) -> None:
+    async def _answer_later(self, slot: _Slot, waiting: Coroutine[Any, Any, Answer], head: Head) -> None:
         try:
-            reply = await waiting
+            answer = await waiting
         except Exception:
             log.exception("a handler of httpd failed")
-            reply = Reply(500, HTML, b"")
-        slot.data = self._render(reply, head)
+            answer = FAILED
+        finally:
+            self._owner.keep(-slot.size)
+        slot.data = self._render(answer, head)
         self._go_on()
+
+    # -- what is kept -----------------------------------------------------------------------------------------
+
+    def _count_kept(self) -> None:
+        """Let the owner know what this connection keeps now."""
+        held = self._reader.held
+        kept = held if held > SMALL_BODY else 0
+        if kept != self._kept:
+            self._owner.keep(kept - self._kept)
+            self._kept = kept
+
+    def _check_kept(self) -> None:
+        """Refuse the request that is coming if there is no room for more of it."""
+        before = self._kept
+        self._count_kept()
+        if self._kept > before and not self._owner.has_room(0) and not self._ending:
+            self._refuse(FULL)
+            self._reader.drop()
+            self._count_kept()
 
     def _go_on(self) -> None:
         """There is room again, or an answer has come: write what may be written, and answer what waits."""
@@ -306,6 +392,7 @@ class HttpConnection(asyncio.Protocol):
         elif not self._slots:
             self._finish()
         self._set_deadline(True)
+        self._count_kept()
 
     def _write_slots(self) -> None:
         """Write the answers that no earlier one holds up."""
@@ -325,7 +412,7 @@ class HttpConnection(asyncio.Protocol):
         if isinstance(action, Handled):
             self._transport.write(CONTINUE)
         elif isinstance(action, Fixed):
-            self._ending = True
+            self._end()
             self._transport.write(self._render_fixed(action, head, last=True))
             self._linger()
         else:
@@ -333,7 +420,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Say what is wrong, behind the answers that are under way, and close."""
-        self._ending = True
+        self._end()
         head = self._reader.head
         action = self._owner.decide(head) if head is not None else None
         if problem.status == 0 or isinstance(action, CloseSilently):
@@ -351,8 +438,12 @@ class HttpConnection(asyncio.Protocol):
 
     # -- bytes ------------------------------------------------------------------------------------------------
 
-    def _render(self, reply: Reply, head: Head) -> bytes:
-        return self._owner.responses.make(reply[0], reply[1], reply[2], _stays(head) if head.keep_alive else CLOSES)
+    def _render(self, answer: Answer, head: Head) -> bytes:
+        if isinstance(answer, bytes):
+            if head.keep_alive and head.version == "1.1":
+                return self._ok(answer)
+            answer = Reply(200, JSON, answer)
+        return self._owner.responses.make(*answer, _stays(head) if head.keep_alive else CLOSES)
 
     def _render_fixed(self, action: Fixed, head: Head, *, last: bool = False) -> bytes:
         if last or action.close or not head.keep_alive:
@@ -381,6 +472,11 @@ class HttpConnection(asyncio.Protocol):
         """Whether nothing more may be begun: the client does not take its answers, or too much is under way."""
         return self._write_paused or len(self._slots) >= MAX_PIPELINED or self._held > MAX_HELD
 
+    def _end(self) -> None:
+        """Answer nothing more."""
+        self._ending = True
+        self._packet = b""
+
     def _finish(self) -> None:
         """All is said: close, after what has been written is gone."""
         if self._transport is None:
@@ -394,7 +490,7 @@ class HttpConnection(asyncio.Protocol):
         """Close; if the client does not take what is written, `expire` ends it."""
         if self._transport is not None:
             self._transport.close()
-            self.deadline = self._now() + self._owner.timeout
+            self.deadline = self._now() + self._timeout
 
     def _linger(self) -> None:
         assert self._transport is not None
@@ -416,7 +512,7 @@ class HttpConnection(asyncio.Protocol):
         if self._slots:
             self.deadline = math.inf
         elif anew and not self._ending and not self._write_paused:
-            self.deadline = self._now() + self._owner.timeout
+            self.deadline = self._now() + self._timeout
 
 
 def _stays(head: Head) -> bytes:
