@@ -38,8 +38,8 @@ from .services import Services
 LATER_MODULES = frozenset(
     """
     alias_db auth_db cachedb_redis compression
-    domain event_datagram httpd
-    mi_datagram mi_fifo mi_http permissions prometheus proto_hep proto_tcp
+    event_datagram httpd
+    mi_datagram mi_fifo mi_http prometheus proto_hep proto_tcp
     proto_udp sipmsgops textops
     """.split()
 )

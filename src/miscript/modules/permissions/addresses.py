@@ -12,7 +12,7 @@ import socket
 from bisect import insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ...glob_pattern import glob_matcher
 
@@ -136,13 +136,10 @@ class AddressBook:
     def dismantle(self) -> Iterator[None]:
         """Empty it piece by piece: so many objects are not let go of at once."""
         for members in (*self.groups.values(), self._all):
-            for places in (members.hosts, *members.networks.values()):
-                while places:
-                    places.popitem()
-                    yield
-        while self.groups:
-            self.groups.popitem()
-            yield
+            yield from _emptied(members.hosts)
+            for by_bits in members.networks.values():
+                yield from _emptied(by_bits)
+        yield from _emptied(self.groups)
         while self.entries:
             self.entries.pop()
             yield
@@ -164,3 +161,9 @@ class AddressBook:
         if found is None:
             found = self._globs[pattern] = glob_matcher(pattern)
         return found
+
+
+def _emptied(entries: dict[Any, Any]) -> Iterator[None]:
+    while entries:
+        entries.popitem()
+        yield
