@@ -168,9 +168,18 @@ class DomainModule(Module):
 
     async def _read_again(self) -> None:
         try:
-            self._domains = await self._table.load()
+            await self._reload()
         except DatabaseError as error:
             log.error("%s; myself stays as it is", error)
+
+    async def _reload(self) -> None:
+        """Read the table and put it in force.  Raises DatabaseError, and then the old one stays."""
+        new = await self._table.load()
+        old, self._domains = self._domains.by_name, new
+        turns = Turns()
+        while old:  # so many objects are not let go of at once
+            old.popitem()
+            await turns.next()
 
     # -- functions ----------------------------------------------------------------------------------------------------
 
@@ -223,7 +232,7 @@ class DomainModule(Module):
         """reads the table again"""
         self._cached()
         try:
-            self._domains = await self._table.load()
+            await self._reload()
         except DatabaseError as error:
             log.error("domain:reload: %s; what was loaded before stays in force", error)
             raise MIError(500, "Domain table reload failed", str(error)) from error
