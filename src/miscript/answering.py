@@ -44,5 +44,5 @@ def _send(services: Services, run: Run, request: Message, status: int, reason: s
     if tm is not None and transaction is None and sl is None:
         transaction = tm.create(run)
     if tm is not None and transaction is not None:
-        return tm.reply(transaction, status, reason, headers=request.reply_headers)
+        return tm.reply(transaction, status, reason, headers=request.reply_headers, body=request.reply_body)
     return sl is not None and sl.send_reply(request, status, reason)

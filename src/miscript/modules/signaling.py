@@ -30,7 +30,8 @@ class Signaling(Module):
             transaction = tm.create(run)
         try:
             if tm is not None and transaction is not None:
-                return 1 if tm.reply(transaction, code, reason, headers=request.reply_headers) else -1
+                headers, body = request.reply_headers, request.reply_body
+                return 1 if tm.reply(transaction, code, reason, headers=headers, body=body) else -1
             return 1 if sl is not None and sl.send_reply(request, code, reason) else -1
         except SipSyntaxError:
             return -1

@@ -57,7 +57,7 @@ class Sl(Module):
         return 1
 
     def send_reply(self, request: Message, status: int, reason: str) -> bool:
-        """Send a reply with the fields of `append_to_reply`; False when there is nowhere to send it to."""
+        """Send a reply with what `append_to_reply` and `append_body_to_reply` asked for; False when there is nowhere to send it to."""
         if request.method in (None, "ACK") or not 100 <= status < 700:
             return False
         try:
@@ -67,6 +67,7 @@ class Sl(Module):
                 reason,
                 to_tag=self.local_tag(request),
                 headers=request.reply_headers,
+                body=request.reply_body,
                 server=self.sip.server,
             )
             sent = self.sip.send_reply(request, data)

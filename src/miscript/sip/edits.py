@@ -9,15 +9,21 @@ A body has edits of its own (`BodyChange`), because it can also be put in place 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
 
+from ..values import decode, encode
+from .headers import HeaderField
+from .syntax import SipSyntaxError
+
 AT_END = -1
 """The `start` that stands for the end of the header fields."""
 
 _PLACE = itemgetter(0, 1)
+_HEADER_NAME = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+[ \t]*:")
 
 
 class Edit(NamedTuple):
@@ -29,6 +35,27 @@ class Edit(NamedTuple):
     start: int
     end: int
     text: bytes
+
+
+def appended(text: str, before: HeaderField | None = None) -> Edit:
+    """Header fields behind the last one, or before another; see `Message.append_hf`."""
+    at = AT_END if before is None else before.start
+    data = encode(text)
+    if b"\n" not in data and b"\r" not in data and _HEADER_NAME.match(data):
+        return Edit(at, at, data + b"\r\n")
+    lines = data.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
+    for number, line in enumerate(lines):
+        folded = number > 0 and line[:1] in (b" ", b"\t") and line.strip()
+        if b"\r" in line or not (folded or _HEADER_NAME.match(line)):
+            raise SipSyntaxError(f"'{decode(line)}' is no header field", 0)
+    return Edit(at, at, b"\r\n".join(lines) + b"\r\n")
+
+
+def replaced(field: HeaderField, value: str) -> Edit:
+    """Another value for a field; see `Message.replace_hf`."""
+    if "\r" in value or "\n" in value:
+        raise SipSyntaxError(f"'{value}' has a line end in it", 0)
+    return Edit(field.start, field.end, encode(f"{field.name}: {value}\r\n"))
 
 
 def in_order(edits: Iterable[Edit], end: int) -> list[Edit]:

@@ -21,9 +21,10 @@ from typing import Protocol
 
 from ..values import decode, encode
 from .branch import Branch
-from .edits import AT_END, BodyChange, Edit, edited_parts, in_order, replacement
+from .edits import AT_END, BodyChange, Edit, appended, edited_parts, in_order, replaced, replacement
 from .head import Head
-from .headers import HeaderField, header_key, scan_headers
+from .headers import HeaderField, header_key
+from .multipart import DescribedBody
 from .name_addr import NameAddr
 from .received import NOT_RECEIVED
 from .sockets import ListeningSocket
@@ -37,7 +38,6 @@ _REQUEST_LINE = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]+) ([^\x00-\x20\x7f]+) (SIP/
 _STATUS_LINE = re.compile(rb"(SIP/[0-9]+\.[0-9]+) ([1-6][0-9]{2})(?: ([^\r\n]*))?\r?\n", re.IGNORECASE)
 _CONTENT_LENGTH = re.compile(r"[0-9]{1,10}")
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
-_HEADER_NAME = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+[ \t]*:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +50,6 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
-
-
-def appended(text: str, before: HeaderField | None = None) -> Edit:
-    """Header fields behind the last one, or before another; see `Message.append_hf`."""
-    at = AT_END if before is None else before.start
-    data = encode(text)
-    if b"\n" not in data and b"\r" not in data and _HEADER_NAME.match(data):
-        return Edit(at, at, data + b"\r\n")
-    lines = data.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
-    for number, line in enumerate(lines):
-        folded = number > 0 and line[:1] in (b" ", b"\t") and line.strip()
-        if b"\r" in line or not (folded or _HEADER_NAME.match(line)):
-            raise SipSyntaxError(f"'{decode(line)}' is no header field", 0)
-    return Edit(at, at, b"\r\n".join(lines) + b"\r\n")
-
-
-def replaced(field: HeaderField, value: str) -> Edit:
-    """Another value for a field; see `Message.replace_hf`."""
-    if "\r" in value or "\n" in value:
-        raise SipSyntaxError(f"'{value}' has a line end in it", 0)
-    return Edit(field.start, field.end, encode(f"{field.name}: {value}\r\n"))
 
 
 class HopHeader(Protocol):
@@ -317,18 +296,31 @@ class Message:
         return self.original_body if self._body is None else self._body.text
 
     @property
+    def written_description(self) -> DescribedBody:
+        """The body as it will be written, with the header fields that describe it."""
+        fields = None if self._body is None else self._body.fields
+        if fields is None:
+            kind = self.header("Content-Type")
+            fields = b"" if kind is None else encode(f"Content-Type: {kind}\r\n")
+        return DescribedBody(fields, self.written_body)
+
+    @property
     def written_content_type(self) -> str | None:
         """Content-Type as it will be written; None when there is none."""
         if self._body is None or self._body.fields is None:
             return self.header("Content-Type")
-        fields = scan_headers(self._body.fields, 0, len(self._body.fields))
-        return next((field.value for field in fields if field.key == "content-type"), None)
+        return self.written_description.content_type
+
+    @property
+    def bytes_behind_headers(self) -> int:
+        """How many bytes came behind the empty line, whatever Content-Length tells."""
+        return len(self.data) - self._head.end
 
     @property
     def is_truncated(self) -> bool:
         """Whether less came than Content-Length tells: to be refused on UDP, to be waited for on TCP."""
         length = self.content_length
-        return length is not None and len(self.data) - self._head.end < length
+        return length is not None and self.bytes_behind_headers < length
 
     # -- edits ----------------------------------------------------------------------------------------------------
 

@@ -75,13 +75,20 @@ class DescribedBody:
     fields: bytes
     body: bytes
 
+    @property
+    def content_type(self) -> str | None:
+        """The value of Content-Type; None when there is none."""
+        fields = scan_headers(self.fields, 0, len(self.fields))
+        return next((header.value for header in fields if header.key == "content-type"), None)
 
-def with_part(content_type: str | None, body: bytes, part: BodyPart, boundary: str) -> DescribedBody:
+
+def with_part(described: DescribedBody, part: BodyPart, boundary: str) -> DescribedBody:
     """A body with one more part, whose `headers` hold its type: alone, behind those of a multipart body, or the
     second one of a new multipart body with this `boundary`.
 
     Raises `SipSyntaxError`: the body has a type that is none.
     """
+    content_type, body = described.content_type, described.body
     if not body or content_type is None:
         return DescribedBody(part.headers, part.data)
     kind, parameters = media_type(content_type)
@@ -93,8 +100,8 @@ def with_part(content_type: str | None, body: bytes, part: BodyPart, boundary: s
         front = body[:end]
         line_end = b"" if not front or front.endswith(b"\n") else b"\r\n"
         closing = encode(f"\r\n--{mark}--\r\n")
-        return DescribedBody(_type_field(content_type), front + line_end + added + closing)
-    first = _delimited(boundary, _type_field(content_type), body)
+        return DescribedBody(described.fields, front + line_end + added + closing)
+    first = _delimited(boundary, described.fields, body)
     second = _delimited(boundary, part.headers, part.data)
     whole = b"".join((first, b"\r\n", second, encode(f"\r\n--{boundary}--\r\n")))
     return DescribedBody(_type_field(f"multipart/mixed;boundary={boundary}"), whole)

@@ -9,8 +9,8 @@ import hashlib
 from collections.abc import Sequence
 
 from ..values import encode
-from .edits import Edit
-from .message import Message, replaced
+from .edits import Edit, replaced
+from .message import Message
 from .name_addr import NameAddr
 from .sockets import DEFAULT_PORTS, Target, ip_address
 from .syntax import SipSyntaxError

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from ..values import encode
 from .branch import Branch
-from .edits import Edit
+from .edits import Edit, appended, replaced
 from .headers import header_key, scan_headers
-from .message import Message, appended, replaced
+from .message import Message
 from .replies import marked_via
 from .sockets import ListeningSocket
 from .syntax import SipSyntaxError

@@ -108,6 +108,7 @@ class TmFunctions(Base):
         if transaction is None or transaction.is_local or not 100 <= code < 700:
             return -1
         headers = run.message.reply_headers if run.message is not None else ()
+        body = body or (run.message.reply_body if run.message is not None else b"")
         if not self.engine.reply(transaction, code, reason, headers=headers, body=body):
             return -1
         if code >= 200:
