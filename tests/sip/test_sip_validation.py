@@ -67,7 +67,7 @@ def test_a_good_request_has_no_finding():
         ("To: <sip:bob@", "To: <sip:b<b@", "t", -22),
         ("From: <sip:", "From: <", "f", -24),
         ("alice@example.com", "alice@a_b", "f", -25),
-        ("alice@example.com", "al[ice@example.com", "f", -28),
+        ("alice@example.com", 'a"b@example.com', "f", -28),
         ("<sip:alice@10.0.0.1>", "<zzz", "h", -2),
         ("<sip:alice@10.0.0.1>", "<zzz:a>", "c", -26),
         ("<sip:alice@10.0.0.1>", "*", "c", -30),
