@@ -20,7 +20,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final, Generic, TypeAlias, TypeVar
 
-from .database import Cell, Database, DatabaseError, Tables, Where
+from .database import Cell, Database, DatabaseError, Tables, Where, checked_name
 from .services import Clock
 from .table_cells import Turns
 
@@ -70,14 +70,16 @@ class TableMirror(Generic[T]):
         self._row = row
         self._clock = clock
         self._pending: dict[int, T] = {}
+        self._undone: dict[int, T] = {}  # of the batch that is being written
         self._stored: set[int] = set()  # keys that may have a row
+        self._asks_sql = not database.url.startswith("text:")
         self._writing = asyncio.Lock()
         self._more = asyncio.Event()
         self._failed_before = 0
 
     def __len__(self) -> int:
         """How many rows wait to be written."""
-        return len(self._pending)
+        return len(self._pending) + len(self._undone)
 
     def changed(self, key: int, hint: T) -> None:
         """A row is new, another one, or to go; it is written later."""
@@ -86,7 +88,7 @@ class TableMirror(Generic[T]):
 
     def is_pending(self, key: int) -> bool:
         """Whether a row is not in the table as it is in memory."""
-        return key in self._pending
+        return key in self._pending or key in self._undone
 
     def found(self, key: int) -> None:
         """The table has a row with this key, which somebody has read."""
@@ -113,11 +115,12 @@ class TableMirror(Generic[T]):
                 left -= len(batch)
                 for key in batch:
                     del self._pending[key]
-                undone = dict(batch)
+                self._undone = dict(batch)
                 try:
-                    await self._write(batch, undone)
+                    await self._write(batch, self._undone)
                 except BaseException as error:
-                    self._pending.update({key: hint for key, hint in undone.items() if key not in self._pending})
+                    self._pending = {**self._undone, **self._pending}
+                    self._undone = {}
                     if isinstance(error, DatabaseError):
                         self._tell_failure(error)
                     raise
@@ -138,15 +141,26 @@ class TableMirror(Generic[T]):
         self._stored.update(key for key, _ in work)  # whatever becomes of it, they may be there from now on
         try:
             async with self.database.transaction() as tables:
-                if new:
-                    await tables.insert(self.table, *new)
-                for key, row in known:
-                    await self._put(tables, key, row)
+                if known:
+                    await self._remove(tables, [key for key, _ in known])
+                rows = [row for _, row in known if row is not None] + new
+                if rows:
+                    await tables.insert(self.table, *rows)
         except DatabaseError:
             await self._write_singly(work, undone)
         else:
             undone.clear()
             self._stored.difference_update(key for key, row in work if row is None)
+
+    async def _remove(self, tables: Tables, keys: Sequence[int]) -> None:
+        """Remove rows, in one statement where the database knows SQL."""
+        if self._asks_sql:
+            table, column = checked_name(self.table), checked_name(self._key_column)
+            numbers = ", ".join(str(key) for key in keys)
+            await tables.query(f"DELETE FROM {table} WHERE {column} IN ({numbers})")
+            return
+        for key in keys:
+            await tables.delete(self.table, [Where(self._key_column, key)])
 
     async def _put(self, tables: Tables, key: int, row: Row | None) -> None:
         if row is None:
@@ -188,7 +202,7 @@ class TableMirror(Generic[T]):
                 "the table '%s' cannot be written for the %d. time, %d rows wait: %s",
                 self.table,
                 self._failed_before,
-                len(self._pending),
+                len(self),
                 error,
             )
 
@@ -239,4 +253,4 @@ class TableMirror(Generic[T]):
                 await self.flush()
         except (TimeoutError, DatabaseError) as error:
             reason = str(error) or "the database is too slow"
-            log.error("%d rows of the table '%s' are lost: %s", len(self._pending), self.table, reason)
+            log.error("%d rows of the table '%s' are lost: %s", len(self), self.table, reason)

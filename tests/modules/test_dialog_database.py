@@ -332,8 +332,8 @@ def test_calls_go_on_without_their_database_and_are_written_later(kept: Kept, ca
     kept.tables.ask("ALTER TABLE gone RENAME TO dialog")
     one.script.advance(5)
     until(one.script, lambda: kept.rows("state") == [(4,)])
-    until(one.script, lambda: one.statistic("db_waiting") == 0)
-    assert "is written again" in caplog.text
+    until(one.script, lambda: "is written again" in caplog.text)
+    assert one.statistic("db_waiting") == 0
 
 
 # -- MI ---------------------------------------------------------------------------------------------------------------
