@@ -37,7 +37,7 @@ from .services import Services
 
 LATER_MODULES = frozenset(
     """
-    auth_db cachedb_redis compression
+    auth_db compression
     event_datagram httpd
     mi_datagram mi_fifo mi_http prometheus proto_hep proto_tcp
     proto_udp sipmsgops textops

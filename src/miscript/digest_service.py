@@ -46,6 +46,9 @@ class DigestService(Protocol):
     def check(self, run: Run, realm: str, ha1_of: HaOf, *, proxy: bool) -> Verdict:
         """Check the credentials of the request; those that are good are what `consume_credentials()` removes."""
 
+    def authorized(self, run: Run) -> Credentials | None:
+        """The credentials of the request that were found good and are still there."""
+
 
 def digest_service(services: Services) -> DigestService | None:
     """The digest authentication of this host; None when the script does not load `auth`."""

@@ -170,6 +170,11 @@ class Auth(Module):
         run.data[GOOD] = field
         return Verdict.AUTHORIZED
 
+    def authorized(self, run: Run) -> Credentials | None:
+        """The credentials of the request that were found good and are still there."""
+        field = run.data.get(GOOD)
+        return Credentials.parse(field.value) if isinstance(field, HeaderField) else None
+
     def _takes(self, credentials: Credentials, message: Message) -> bool:
         """Whether the nonce of good credentials is ours, in time, and not used up."""
         now = self.services.clock.time()
