@@ -526,5 +526,8 @@ class Module:
     async def start(self) -> None:
         """The host runs: open sockets, start tasks."""
 
+    def reread(self) -> None:
+        """SIGHUP: read files other than the script again.  What cannot be read stays as it was, and is logged."""
+
     async def stop(self) -> None:
         """The host stops: close what `start` opened."""

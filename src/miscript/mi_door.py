@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, TypeAlias
 
 from .audit_log import AuditLog
-from .errors import ConfigurationError
-from .exports import Module, parameter
+from .errors import ConfigurationError, MIError
+from .exports import Module, mi_command, parameter
 from .mi.audit import audit_line
 from .mi.command import Command
 from .mi.jsonrpc import Batch, Failure, Request, Response, parse, server_error
@@ -59,7 +59,8 @@ class MiDoor(Module):
     max_commands = parameter(MAX_COMMANDS, "Commands that may wait at this door at a time (ours).")
 
     access: Policy | None = None
-    """The policy in force, None where everyone may do everything."""
+    """The policy in force, None where everyone may do everything.  Its file is read at the start, and again by `reread`
+    (SIGHUP) and the command `policy_reload`."""
     waiting = 0
     """Commands that wait now."""
     _audit: AuditLog | None = None
@@ -109,6 +110,37 @@ class MiDoor(Module):
                     return parse_policy(Path(path).read_text(encoding="utf-8"))
                 except (OSError, UnicodeDecodeError, ConfigurationError) as error:
                     raise ConfigurationError(f"policy file '{path}': {error}", parameter="policy") from None
+
+    @property
+    def _has_policy_file(self) -> bool:
+        return self.policy not in ("", "open", "read-only")
+
+    def reread(self) -> None:
+        if self._has_policy_file:
+            try:
+                self._read_policy_again()
+            except ConfigurationError as error:
+                log.error("%s: %s; the policy that was read before stays in force", self.name, error)
+
+    @mi_command("policy_reload", extra=True)
+    def mi_policy_reload(self) -> str:
+        """reads the policy file of this door again; one with a mistake changes nothing"""
+        if not self._has_policy_file:
+            raise MIError(404, "this door has no policy file")
+        try:
+            self._read_policy_again()
+        except ConfigurationError as error:
+            raise MIError(500, "The policy that was read before stays in force", str(error)) from None
+        return "OK"
+
+    def _read_policy_again(self) -> None:
+        """Put the policy file in force.  Raises ConfigurationError, and then nothing has changed."""
+        self.access = self._policy()
+        self.policy_changed()
+        log.info("%s: policy file '%s' is in force", self.name, self.policy)
+
+    def policy_changed(self) -> None:
+        """A new policy is in force: origins that were made before are of the old one, and to be made anew."""
 
     def check_exposure(self, address: str, parameter: str) -> None:
         """Refuse to be reachable from other machines unless a policy says who may do what.
@@ -177,7 +209,7 @@ class MiDoor(Module):
     def _answered(self, answer: bytes | Pending, origin: Origin) -> Answer:
         if isinstance(answer, bytes):
             return answer
-        refused = self._admit(answer)
+        refused = self._admit(answer, origin)
         return self._later(answer, origin) if refused is None else refused.body(origin.pretty)
 
     def _run_first(self, data: bytes, front: bytes, origin: Origin) -> Answer:
@@ -220,20 +252,31 @@ class MiDoor(Module):
         if isinstance(result, Response):
             self._note(message, origin, result, started)
             return result
-        refused = self._admit(result)
+        refused = self._admit(result, origin)
         if refused is None:
             return result
         if self._watched:
             self._note(message, origin, refused, started)
         return refused
 
-    def _admit(self, pending: Pending) -> Response | None:
+    def _admit(self, pending: Pending, origin: Origin) -> Response | None:
         """Let a command wait, or refuse it because too many do."""
+        reason = self.begin_waiting(origin)
+        if not reason:
+            return None
+        _never_run(pending.awaitable)
+        return pending.finish(server_error(reason))
+
+    def begin_waiting(self, origin: Origin) -> str:
+        """Count a command that waits; if it may not, why."""
         if self.waiting >= self.max_commands:
-            _never_run(pending.awaitable)
-            return pending.finish(server_error(f"{self.waiting} commands wait at this door, more are not taken"))
+            return f"{self.waiting} commands wait at this door, more are not taken"
         self.waiting += 1
-        return None
+        return ""
+
+    def end_waiting(self, origin: Origin) -> None:
+        """A command that was counted waits no more."""
+        self.waiting -= 1
 
     async def _later(self, pending: Pending, origin: Origin) -> bytes:
         response = await self._finish(pending, origin)
@@ -248,7 +291,7 @@ class MiDoor(Module):
         except Exception as error:
             outcome = error
         finally:
-            self.waiting -= 1
+            self.end_waiting(origin)
         response = pending.finish(outcome)
         if self._watched:
             self._note(pending.request, origin, response, pending.started)

@@ -1,6 +1,8 @@
 """Signals, limits and exit statuses of `miscript run`."""
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -69,3 +71,55 @@ def test_the_same_line_fills_no_disk(tmp_path):
     assert printed == "done\n"
     assert errors.count("cannot take NULL") < 200
     assert "lines like others were left out" in errors
+
+
+POLICY = """
+[roles.r]
+commands = ["uptime"]
+[[allow]]
+role = "r"
+"""
+DOOR = """
+log_level=3
+loadmodule "httpd.so"
+modparam("httpd", "port", {port})
+loadmodule "mi_http.so"
+modparam("mi_http", "policy", "{policy}")
+startup_route {{ xlog("begins\\n"); }}
+route {{ exit; }}
+"""
+
+
+def test_sighup_lets_policies_be_read_again_and_the_host_go_on(tmp_path):
+    policy = tmp_path / "policy.toml"
+    policy.write_text(POLICY)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with start(tmp_path, DOOR.format(port=port, policy=policy)) as running:
+        assert running.stdout.readline() == "begins\n"
+        running.send_signal(signal.SIGHUP)
+        assert "is in force" in _line_with(running.stderr, "policy file")
+        policy.write_text("=")
+        running.send_signal(signal.SIGHUP)
+        assert "stays in force" in _line_with(running.stderr, "policy file")
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=20)
+    assert running.returncode == 0
+
+
+def _line_with(stream, text):
+    return next(line for line in stream if text in line)
+
+
+def test_a_terminal_that_is_closed_stops_the_host(tmp_path):
+    path = tmp_path / "script.cfg"
+    path.write_text('startup_route { xlog("begins\\n"); } route { exit; }')
+    ours, theirs = os.openpty()
+    with subprocess.Popen([*RUN, str(path)], stdin=theirs, stdout=subprocess.PIPE, start_new_session=True) as running:
+        os.close(theirs)
+        assert running.stdout.readline() == b"begins\n"
+        os.close(ours)
+        running.send_signal(signal.SIGHUP)  # the kernel sends it where the terminal is the controlling one
+        running.communicate(timeout=20)
+    assert running.returncode == 0

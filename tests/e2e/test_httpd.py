@@ -224,6 +224,53 @@ async def test_credentials_may_change_within_one_connection(tmp_path):
         client.close()
 
 
+async def test_a_policy_is_read_again_and_holds_for_connections_that_are_open(tmp_path):
+    """Also for what a login of such a connection was worth before."""
+    file = tmp_path / "policy.toml"
+    file.write_text(POLICY)
+    token, alice = "Authorization: Bearer the token\r\n", basic("alice", "p:w")
+    lines = parameter("policy", file, "mi_http")
+    async with doors(tmp_path, "mi_http", parameters=lines) as host:
+        client = await HttpClient(host).open()
+
+        async def ask(text, head):
+            client.send(text, head=head)
+            return await client.answer()
+
+        assert await ask(ECHO, alice) == result("x")
+        assert await ask(ECHO, "") != result("x")
+        file.write_text(POLICY.replace(hashlib.sha256(b"p:w").hexdigest(), hashlib.sha256(b"new").hexdigest()))
+        assert await ask(ECHO, alice) == result("x")
+        assert await ask(request("mi_http:policy_reload"), token) == result("OK")
+        assert await ask(ECHO, alice) != result("x")
+        assert await ask(ECHO, basic("alice", "new")) == result("x")
+        client.close()
+
+
+async def test_a_policy_with_a_mistake_leaves_the_old_one_in_force(tmp_path, caplog):
+    file = tmp_path / "policy.toml"
+    file.write_text(POLICY)
+    lines = parameter("policy", file, "mi_http")
+    async with doors(tmp_path, "mi_http", parameters=lines) as host:
+        token = "Authorization: Bearer the token\r\n"
+        for text in ("[[allow]]\nrole = 'nobody'\n", "=", None):
+            file.unlink() if text is None else file.write_text(text)
+            answer = json.loads((await post(host, request("policy_reload"), token))[2])
+            assert answer["error"]["code"] == 500
+            assert str(file) in answer["error"]["data"]
+            caplog.clear()
+            host.reread()
+            assert "the policy that was read before stays in force" in caplog.text
+            assert (await post(host, head=token))[2] == result("x")
+            assert b"-32003" in (await post(host))[2]
+
+
+async def test_a_door_without_a_policy_file_has_none_to_read_again(tmp_path):
+    async with doors(tmp_path, "mi_http") as host:
+        host.reread()
+        assert b"this door has no policy file" in (await post(host, request("policy_reload")))[2]
+
+
 async def test_a_host_that_is_not_ours_is_refused(tmp_path):
     (tmp_path / "policy.toml").write_text(POLICY)
     lines = parameter("policy", tmp_path / "policy.toml", "mi_http")

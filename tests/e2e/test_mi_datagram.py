@@ -10,6 +10,7 @@ import pytest
 
 from door_host import SOON, begun, doors, error, request, result, udp_client, unix_client
 from miscript.errors import ConfigurationError, ScriptError
+from miscript.modules.mi_datagram.sending import MAX_QUEUED_FOR_ONE, Sender, _Queue
 
 pytestmark = pytest.mark.e2e
 ECHO = request("echo", "x")
@@ -220,3 +221,75 @@ async def test_the_user_of_a_unix_client_comes_from_the_kernel(tmp_path):
             client = unix_client(tmp_path)
             assert wanted in await client.ask(ECHO)
             client.close()
+
+
+# -- who sends too much --------------------------------------------------------------------------------------
+
+
+async def test_one_sender_does_not_take_the_room_of_the_others(tmp_path):
+    """UDP: an address counts as one, whatever its ports."""
+    async with doors(tmp_path, "udp", parameters=parameter("max_per_source", 2)) as host:
+        first, second = udp_client(host), udp_client(host)
+        first.send(request("slow", id=1))
+        second.send(request("slow", id=2))
+        await begun(host, 2)
+        refused = await second.ask(request("slow", id=3))
+        assert b"2 commands of 127.0.0.1 wait at this door" in refused
+        assert await second.ask(ECHO) == result("x")
+        assert (len(host.begun), count(host, "limited_sources")) == (2, 1)
+        host.gate.set()
+        assert await first.answer() == result("done", 1)
+        assert await second.answer() == result("done", 2)
+        assert await second.ask(request("slow", id=4)) == result("done", 4)
+        assert host.catalog.modules["mi_datagram"]._by_source == {}
+        first.close()
+        second.close()
+
+
+async def test_a_user_of_the_unix_socket_counts_as_one_sender_and_batches_count(tmp_path):
+    async with doors(tmp_path, "unix", parameters=parameter("max_per_source", 3)) as host:
+        client = unix_client(tmp_path)
+        client.send("[" + ",".join(request("slow", id=number) for number in range(4)) + "]")
+        await begun(host, 3)
+        assert (len(host.begun), count(host, "limited_sources")) == (3, 1)
+        host.gate.set()
+        answer = await client.answer()
+        assert answer.count(b'"result"') == 3
+        assert b"wait at this door" in answer
+        client.close()
+
+
+def test_one_client_that_reads_nothing_keeps_only_its_part_of_the_memory():
+    lost = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+        sender = Sender(door, 1, None, None, lambda reason, count: lost.append(count))
+        queue = sender._queues["/nowhere"] = _Queue()
+        answer = b"x" * (MAX_QUEUED_FOR_ONE // 3)
+        for _ in range(5):
+            sender.send(answer, "/nowhere")
+        assert (len(queue.answers), lost) == (3, [1, 1])
+        other = sender._queues["/other"] = _Queue()
+        sender.send(answer, "/other")
+        assert len(other.answers) == 1
+        sender._give_up(queue, "gone")
+        assert (sender._queued, queue.size) == (len(answer), 0)
+
+
+async def test_a_number_that_is_none_keeps_the_host_from_starting(tmp_path):
+    with pytest.raises(ScriptError, match="max_per_source"):
+        async with doors(tmp_path, "unix", parameters=parameter("max_per_source", 0)):
+            pass
+
+
+async def test_a_policy_that_is_read_again_holds_for_users_that_are_known(tmp_path):
+    file = tmp_path / "policy.toml"
+    user = pwd.getpwuid(os.getuid()).pw_name
+    rule = '[roles.r]\ncommands = ["test:echo"]\n[[allow]]\nrole = "r"\nuser = "{}"\n'
+    file.write_text(rule.format(user))
+    async with doors(tmp_path, "unix", parameters=parameter("policy", file)) as host:
+        client = unix_client(tmp_path)
+        assert await client.ask(ECHO) == result("x")
+        file.write_text(rule.format("somebody else"))
+        host.reread()
+        assert b"Forbidden" in await client.ask(ECHO)
+        client.close()

@@ -133,7 +133,7 @@ async def _main(
         return 1
     if warnings:
         click.echo(render(warnings, "full", color=sys.stderr.isatty()), err=True)
-    signals = Signals(host.stopping)
+    signals = Signals(host.stopping, host.reread)
     signals.install()
     try:
         return await _serve(host, budget, once, seconds)

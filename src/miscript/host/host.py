@@ -297,6 +297,15 @@ class Host:
             space=None if within is None else within.space,
         )
 
+    def reread(self) -> None:
+        """Let the modules read their files again (SIGHUP)."""
+        log.info("SIGHUP: files are read again")
+        for module in self.catalog:
+            try:
+                module.reread()
+            except Exception:
+                log.exception("module '%s' failed while it read its files again", module.name)
+
     async def stop(self) -> None:
         """Stop in order: timers and work first, then the modules, the last loaded first."""
         await self.tasks.stop()

@@ -55,8 +55,11 @@ class MiHttp(MiDoor):
             raise ConfigurationError("module 'httpd' is not loaded", help='add  loadmodule "httpd.so"')
         self.check_exposure("0.0.0.0" if server.listens_on == "*" else server.listens_on, "ip")
         self._largest = server.max_answer or float("inf")
-        self._hosts = self.access.hosts if self.access is not None else frozenset()
+        self.policy_changed()
         server.register(root, self.handle, self.name)
+
+    def policy_changed(self) -> None:
+        self._hosts = self.access.hosts if self.access is not None else frozenset()
 
     # -- requests ---------------------------------------------------------------------------------------------
 
@@ -65,7 +68,9 @@ class MiHttp(MiDoor):
         if self._hosts and not self._is_our_host(request.head.get(b"host")):
             return WRONG_HOST
         authorization = request.head.fields.get(b"authorization", b"")
-        origin = request.client.memo.get(authorization) or self._origin(request, authorization)
+        origin: Origin | None = request.client.memo.get(authorization)
+        if origin is None or origin.guard is not self.access:  # new here, or the policy has been read again
+            origin = self._origin(request, authorization)
         if request.head.method == "GET":
             return self._refuse_get(origin)
         if not request.body:

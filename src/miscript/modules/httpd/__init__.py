@@ -28,7 +28,8 @@ from ...http.reader import Heads
 from ...http.response import HTML, TEXT, Responses
 from ...http_server import Handler, Reply
 from ...services import Services
-from .connection import CLOSE, Action, Fixed, Handled, HttpConnection
+from .action import CLOSE, Action, Fixed, Handled
+from .connection import HttpConnection
 from .tls import DEFAULT_CIPHERS, server_context
 
 log = logging.getLogger("miscript.httpd")

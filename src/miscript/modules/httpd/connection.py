@@ -15,17 +15,17 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias, cast
+from collections.abc import Coroutine
+from typing import Any, Final, cast
 
 from ...errors import MIError
 from ...http.head import Head, Problem
-from ...http.reader import Heads, Message, RequestReader
-from ...http.response import CLOSES, CONTINUE, HTML, JSON, STAYS, STAYS_1_0, Responses
-from ...http_server import Answer, Client, Handler, HttpRequest, Reply
+from ...http.reader import Message, RequestReader
+from ...http.response import CLOSES, CONTINUE, HTML, JSON, STAYS, STAYS_1_0
+from ...http_server import Answer, Client, HttpRequest, Reply
 from ...mi.jsonrpc import INVALID_REQUEST, Response
 from ...trace import NOWHERE, Address
+from .action import Again, CloseSilently, Fixed, Handled, Owner
 
 log = logging.getLogger("miscript.httpd")
 
@@ -46,59 +46,6 @@ FULL: Final = Problem(503, "too much of other requests is kept here, try again l
 
 LINGER_SECONDS: Final = 1.0
 """How long bytes of a refused client are still taken, so that it can read why (RFC 9112 section 9.6)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """Answer all requests of this head with one thing; `fields` are more header lines."""
-
-    reply: Reply
-    fields: bytes = b""
-    close: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Handled:
-    """Hand the request to a module; without its body if `drop_body`."""
-
-    handler: Handler
-    login: str = ""
-    drop_body: bool = False
-
-
-class CloseSilently:
-    """Close the connection without an answer."""
-
-
-CLOSE: Final = CloseSilently()
-Again: TypeAlias = Callable[[], Answer | Coroutine[Any, Any, Answer]]
-Action: TypeAlias = Fixed | Handled | CloseSilently
-
-
-class Owner(Protocol):
-    """What a connection needs of its server."""
-
-    responses: Responses
-    heads: Heads
-    timeout: float
-    max_body: int
-
-    def opened(self, connection: HttpConnection) -> bool:
-        """A new connection; False if there are too many."""
-
-    def closed(self, connection: HttpConnection) -> None: ...
-
-    def decide(self, head: Head) -> Action:
-        """What becomes of requests of this head."""
-
-    def has_room(self, size: int) -> bool:
-        """Whether `size` bytes of a body may be kept; counted if not."""
-
-    def keep(self, size: int) -> None:
-        """So many bytes more are kept, or fewer."""
-
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` beside everything else."""
 
 
 class _Slot:

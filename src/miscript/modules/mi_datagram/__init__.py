@@ -22,7 +22,7 @@ from ...errors import ConfigurationError
 from ...exports import parameter, statistic
 from ...mi.jsonrpc import Failure, Request, Response, parse, server_error
 from ...mi.origin import Backend, Identity, Origin
-from ...mi_door import MiDoor
+from ...mi_door import MAX_COMMANDS, MiDoor
 from ...owned_paths import MAX_SOCKET_PATH, bind_socket, check_place, ownership, user_name
 from ...trace import NOWHERE, Address
 from .sending import Peer, Sender
@@ -33,6 +33,7 @@ DEFAULT_SIZE: Final = 65457
 PORTS: Final = range(1024, 65536)
 PER_TURN: Final = 64
 """Datagrams taken before other work of the host gets its turn."""
+MAX_PER_SOURCE: Final = MAX_COMMANDS * 3 // 4
 MAX_UDP: Final = 65507
 """Bytes of the largest datagram over IPv4."""
 
@@ -55,9 +56,11 @@ class MiDatagram(MiDoor):
         2000, "Milliseconds that answers wait for a client whose socket is full and that takes none."
     )
     socket_buf_size = parameter(DEFAULT_SIZE, "Largest datagram in bytes.")
+    max_per_source = parameter(MAX_PER_SOURCE, "Commands of one address or UNIX user that may wait (ours).")
 
     lost_replies = statistic("lost_replies", "Answers that could not be sent.")
     large_replies = statistic("large_replies", "Answers that did not fit into a datagram.")
+    limited_sources = statistic("limited_sources", "Commands not run because of `max_per_source`.")
 
     _socket: socket.socket | None = None
     _socket_file: tuple[int, int] | None = None
@@ -70,7 +73,13 @@ class MiDatagram(MiDoor):
             raise ConfigurationError(
                 f"'children_count' is {self.children_count}, expected at least 0", parameter="children_count"
             )
+        if self.max_per_source < 1:
+            raise ConfigurationError(
+                f"'max_per_source' is {self.max_per_source}, expected at least 1", parameter="max_per_source"
+            )
         super().init()
+        self._by_source: dict[str, int] = {}
+        self._unix_origins: dict[int, Origin] = {}
         self._size = self.socket_buf_size if self.socket_buf_size > 0 else DEFAULT_SIZE
         if not self.socket_name:
             raise ConfigurationError(
@@ -90,6 +99,9 @@ class MiDatagram(MiDoor):
             self.unix_socket_mode or 0o600, self.unix_socket_user, self.unix_socket_group, prefix="unix_socket_"
         )
 
+    def policy_changed(self) -> None:
+        self._unix_origins.clear()
+
     async def start(self) -> None:
         await super().start()
         try:
@@ -100,7 +112,6 @@ class MiDatagram(MiDoor):
                 parameter="socket_name",
             ) from None
         self._address = _address(self._socket.getsockname())
-        self._unix_origins: dict[int, Origin] = {}
         patience = max(0, self.socket_timeout) / 1000
         self._sender = Sender(self._socket, patience, self.services.clock, self.services.tasks, self._lost)
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
@@ -205,6 +216,27 @@ class MiDatagram(MiDoor):
         if answer and peer is not None:
             self._send(answer, peer, id_)
 
+    def begin_waiting(self, origin: Origin) -> str:
+        """Whoever sends most shall leave room for the others."""
+        source = _source(origin)
+        waiting = self._by_source.get(source, 0)
+        if waiting >= self.max_per_source:
+            self.limited_sources.add()
+            return f"{waiting} commands of {source} wait at this door, more are not taken"
+        reason = super().begin_waiting(origin)
+        if not reason:
+            self._by_source[source] = waiting + 1
+        return reason
+
+    def end_waiting(self, origin: Origin) -> None:
+        super().end_waiting(origin)
+        source = _source(origin)
+        left = self._by_source[source] - 1
+        if left:
+            self._by_source[source] = left
+        else:
+            del self._by_source[source]
+
     # -- answers ----------------------------------------------------------------------------------------------
 
     def _send(self, answer: bytes, peer: Peer, id_: str | float | None) -> None:
@@ -240,6 +272,11 @@ def _udp_address(name: str) -> tuple[str, int]:
 def _address(name: Any) -> Address:
     """The address of a socket; UNIX sockets have none."""
     return (str(name[0]), int(name[1])) if isinstance(name, tuple) else NOWHERE
+
+
+def _source(origin: Origin) -> str:
+    """Who sends: a UDP client's address, whatever its port, or the user of a UNIX client."""
+    return origin.source[0] if origin.has_address else origin.peer
 
 
 def _user(ancillary: list[tuple[int, int, bytes]]) -> int:

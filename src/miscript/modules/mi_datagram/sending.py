@@ -22,8 +22,20 @@ CLOSING_SECONDS: Final = 1.0
 """How long a host that stops waits for clients to take their last answers."""
 MAX_QUEUED: Final = 64 * 1024 * 1024
 """Bytes of answers that may wait, for all clients together."""
+MAX_QUEUED_FOR_ONE: Final = MAX_QUEUED // 4
+"""And for one of them."""
 
 _NO_ROOM: Final = frozenset({errno.EAGAIN, errno.ENOBUFS})
+
+
+class _Queue:
+    """The answers that wait for one client, and how many bytes they are."""
+
+    __slots__ = ("answers", "size")
+
+    def __init__(self) -> None:
+        self.answers: deque[bytes] = deque()
+        self.size = 0
 
 
 class Sender:
@@ -40,7 +52,7 @@ class Sender:
         self._clock = clock
         self._tasks = tasks
         self._lost = lost
-        self._queues: dict[Peer, deque[bytes]] = {}
+        self._queues: dict[Peer, _Queue] = {}
         self._queued = 0
 
     def send(self, answer: bytes, peer: Peer) -> bool:
@@ -55,24 +67,26 @@ class Sender:
             if error.errno == errno.EMSGSIZE:
                 return False
             if error.errno in _NO_ROOM:
-                queue = self._queues[peer] = deque()
+                queue = self._queues[peer] = _Queue()
                 self._keep(queue, answer)
                 self._tasks.spawn(self._send_later(peer, queue), "mi_datagram")
             else:
                 self._lost(error.strerror or str(error), 1)
         return True
 
-    def _keep(self, queue: deque[bytes], answer: bytes) -> None:
-        if self._queued + len(answer) > MAX_QUEUED:
+    def _keep(self, queue: _Queue, answer: bytes) -> None:
+        size = len(answer)
+        if self._queued + size > MAX_QUEUED or queue.size + size > MAX_QUEUED_FOR_ONE:
             self._lost("too many answers wait", 1)
             return
-        self._queued += len(answer)
-        queue.append(answer)
+        self._queued += size
+        queue.size += size
+        queue.answers.append(answer)
 
-    async def _send_later(self, peer: Peer, queue: deque[bytes]) -> None:
+    async def _send_later(self, peer: Peer, queue: _Queue) -> None:
         """Send what waits for one client as it takes it.  Cancelled, it leaves the rest to `close`."""
         deadline = self._clock.monotonic() + self._patience
-        while queue:
+        while queue.answers:
             if self._send_next(peer, queue):
                 deadline = self._clock.monotonic() + self._patience
             elif self._clock.monotonic() >= deadline:
@@ -81,22 +95,25 @@ class Sender:
                 await self._clock.sleep(RETRY_SECONDS)
         self._queues.pop(peer, None)
 
-    def _send_next(self, peer: Peer, queue: deque[bytes]) -> bool:
+    def _send_next(self, peer: Peer, queue: _Queue) -> bool:
         """Send one answer of a queue; False while there is no room.  Nothing is left of it if there is no client."""
         try:
-            self._send_now(queue[0], peer)
+            self._send_now(queue.answers[0], peer)
         except OSError as error:
             if error.errno in _NO_ROOM:
                 return False
             self._give_up(queue, error.strerror or str(error))
             return True
-        self._queued -= len(queue.popleft())
+        size = len(queue.answers.popleft())
+        self._queued -= size
+        queue.size -= size
         return True
 
-    def _give_up(self, queue: deque[bytes], reason: str) -> None:
-        self._lost(reason, len(queue))
-        self._queued -= sum(map(len, queue))
-        queue.clear()
+    def _give_up(self, queue: _Queue, reason: str) -> None:
+        self._lost(reason, len(queue.answers))
+        self._queued -= queue.size
+        queue.answers.clear()
+        queue.size = 0
 
     async def close(self) -> None:
         """Send what still waits, if its clients take it within `CLOSING_SECONDS`; what they leave is lost."""
@@ -104,9 +121,9 @@ class Sender:
         deadline = loop.time() + CLOSING_SECONDS
         while self._queues and loop.time() < deadline:
             for peer, queue in list(self._queues.items()):
-                while queue and self._send_next(peer, queue):
+                while queue.answers and self._send_next(peer, queue):
                     pass
-                if not queue:
+                if not queue.answers:
                     del self._queues[peer]
             if self._queues:
                 await asyncio.sleep(RETRY_SECONDS)

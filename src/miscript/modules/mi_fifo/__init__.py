@@ -92,6 +92,14 @@ class MiFifo(MiDoor):
             log.warning("'fifo_mode' is 0; the FIFO gets mode 0600")
         return ownership(self.fifo_mode or 0o600, self.fifo_user, self.fifo_group, prefix="fifo_")
 
+    def policy_changed(self) -> None:
+        self._origins.clear()
+
+    def reread(self) -> None:
+        super().reread()
+        if self._file >= 0:
+            self._check()
+
     async def start(self) -> None:
         await super().start()
         _warn_of_open_folder(self.reply_dir)
