@@ -10,10 +10,12 @@ Source: OpenSIPS manual, "Key-Value Interface" and "Core Functions" (`cache_stor
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from .errors import MiscriptError
+from .values import Value
 
 T = TypeVar("T")
 
@@ -51,6 +53,24 @@ class CacheEngine(Protocol):
 
     def counter(self, key: str) -> Answer[int | None]:
         """The number under `key`; None when there is none, CacheError when it is no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A piece of a raw query that the script wrote; what its variables hold is data, and never syntax."""
+
+    text: str
+
+
+Rows: TypeAlias = Sequence[Sequence[Value]]
+
+
+@runtime_checkable
+class RawQueries(Protocol):
+    """An engine that takes queries in the language of its server."""
+
+    def raw_query(self, query: Sequence[str | Written]) -> Answer[Rows | None]:
+        """The rows of an answer, the first one first; None when there is nothing under a key.  Raises CacheError."""
 
 
 def engine_named(find: Callable[[str], Any | None], name: str) -> CacheEngine | None:

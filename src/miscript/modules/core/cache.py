@@ -14,15 +14,17 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, TypeVar
 
-from ...cachedb import Answer, CacheEngine, CacheError, NotANumber, engine_named
-from ...errors import MIError
-from ...exports import Writable, mi_command, script_function
+from ...cachedb import Answer, CacheEngine, CacheError, NotANumber, RawQueries, Rows, Written, engine_named
+from ...errors import ConfigurationError, MIError
+from ...exports import BoundLiteral, BoundText, Writable, bound_function, mi_command, script_function
 from ...mi.command import Later
 from ...mi.jsonrpc import invalid_params
+from ...script.avps import avp_assign
 from ...script.runtime import Run
-from ...script.signatures import VariableAccess
+from ...script.signatures import Argument, VariableAccess
 from ...services import Services
-from ...values import wrap
+from ...values import text_of, wrap
+from ...variable_spec import VariableSpec
 from .part import CorePart
 
 T = TypeVar("T")
@@ -173,6 +175,50 @@ class CoreCache(CorePart):
             return 1 if result is None or result.set(run, wrap(total)) else -1
 
         return _function(what, lambda: self._engine_for(system, key).add(key, amount, max(expires, 0)), added)
+
+    @bound_function()
+    def cache_raw_query(
+        self, system: BoundText, query: BoundText, reply: BoundLiteral | None = None
+    ) -> Callable[[Run], int | Awaitable[int]]:
+        """Send a query in the language of an engine: 1, -2 when there is nothing, -1 when it fails.
+
+        `reply` names an AVP for each column of the answer, `$avp(one);$avp(two)`; the first row becomes the newest
+        value.  What a variable in the query holds is data, and never a part of its syntax.
+        """
+        avps = _reply_avps(reply)
+
+        def ask(run: Run) -> Answer[Rows | None]:
+            name = text_of(system.get(run))
+            engine = self._cache_engine(name)
+            if not isinstance(engine, RawQueries):
+                raise CacheError(f"the cache '{name}' takes no raw queries")
+            return engine.raw_query(_query_pieces(query, run))
+
+        def store(run: Run, rows: Rows | None) -> int:
+            if rows is None:
+                return NOT_THERE
+            for row in reversed(rows):
+                for avp, value in zip(avps, row, strict=False):
+                    avp_assign(run.avps, avp, None, "=", value)
+            return 1
+
+        return lambda run: _function("cache_raw_query", lambda: ask(run), partial(store, run))
+
+
+def _reply_avps(reply: Argument | None) -> list[str]:
+    """The names of the AVPs for an answer.  Raises ConfigurationError."""
+    texts = [] if reply is None else [text for text in text_of(reply.constant).split(";") if text.strip()]
+    try:
+        return [VariableSpec.parse_avp(text).name for text in texts]
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _query_pieces(query: Argument, run: Run) -> list[str | Written]:
+    """The pieces of a query in this run; one that is a variable as a whole counts as written."""
+    if not any(isinstance(piece, str) for piece in query.pieces):
+        return [Written(text_of(query.get(run)))]
+    return [Written(piece) if isinstance(piece, str) else text_of(piece.access.get(run)) for piece in query.pieces]
 
 
 def _check_names(system: str, attr: str) -> None:

@@ -1,0 +1,364 @@
+"""A group of Redis servers as a cache engine: one server, several of which one answers, or a cluster.
+
+Each call ends within its deadline, the time to connect and the time to answer together, whatever becomes of the
+servers.  What may be asked twice without harm (fetch, store, remove) is asked once more when a connection breaks; a
+counter is not, because nobody knows whether it was counted.  Connections are made anew as soon as a server is back.
+
+Source: OpenSIPS manual, module cachedb_redis; observed commands and codes of OpenSIPS 4.1; Redis commands INCRBY,
+EXPIRE, EVAL; Redis Cluster specification (MOVED, ASK).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeAlias
+
+from ...cachedb import CacheError, NotANumber, Rows, Written
+from ...services import Clock, Counter
+from ...values import Value, decode, encode, wrap
+from .nodes import Login, Node, Place, Reply
+from .query_words import key_in, query_words
+from .topology import SHARDS_COMMAND, SLOTS, SLOTS_COMMAND, slot_of, slots_in_ranges, slots_in_shards
+from .urls import RedisUrl
+
+log = logging.getLogger("miscript.cachedb_redis")
+
+Word: TypeAlias = "bytes | str | int"
+
+COUNT_AND_EXPIRE: Final = (
+    "local sum = redis.call('INCRBY', KEYS[1], ARGV[1]) redis.call('EXPIRE', KEYS[1], ARGV[2]) return sum"
+)
+MAX_REDIRECTIONS: Final = 5
+MAX_CELLS: Final = 100_000
+"""Values of one reply to a raw query."""
+
+REFRESH_SECONDS: Final = 1.0
+"""A topology is asked for again on its own no sooner."""
+
+_integer = re.compile(rb"[+-]?[0-9]{1,4000}").fullmatch
+
+
+class Figures:
+    """The statistics of the module."""
+
+    def __init__(self, queries: Counter, failed: Counter, moved: Counter, refreshes: Counter) -> None:
+        self.queries, self.failed, self.moved, self.refreshes = queries, failed, moved, refreshes
+
+
+class RedisEngine:
+    """A `miscript.cachedb.CacheEngine` that takes raw queries too."""
+
+    def __init__(self, url: RedisUrl, login: Login, clock: Clock, figures: Figures) -> None:
+        self.url = url
+        self.nodes: dict[Place, Node] = {}
+        self.cluster_command: str | None = None
+        """The command that tells the topology; None for a server alone."""
+        self.slots: dict[int, Place] = {}
+        self.refreshes = 0
+        self.refreshed: float | None = None
+        """When the topology was asked for last, in seconds since the epoch."""
+        self._login = login
+        self._clock = clock
+        self._figures = figures
+        self._deadline = login.connect_seconds + login.query_seconds
+        self._known = False
+        self._first = 0
+        self._refreshing = asyncio.Lock()
+        self._refresh_asked = -REFRESH_SECONDS
+        self._node(self._places[0])
+
+    # -- the cache ----------------------------------------------------------------------------------------------------
+
+    async def store(self, key: str, value: str, expires: int) -> None:
+        more: tuple[Word, ...] = ("EX", expires) if expires > 0 else ()
+        await self._keyed("SET", encode(key), encode(value), *more, again=True)
+
+    async def fetch(self, key: str) -> str | None:
+        found = await self._keyed("GET", encode(key), again=True)
+        return None if found is None else decode(found)
+
+    async def remove(self, key: str) -> None:
+        await self._keyed("DEL", encode(key), again=True)
+
+    async def add(self, key: str, amount: int, expires: int) -> int:
+        """Add to a number; with `expires`, its time begins anew each time, as in the server."""
+        data = encode(key)
+        if expires > 0:
+            words: tuple[Word, ...] = ("EVAL", COUNT_AND_EXPIRE, 1, data, amount, expires)
+        else:
+            words = ("INCRBY", data, amount)
+        return int(await self._ask(words, data))
+
+    async def counter(self, key: str) -> int | None:
+        found = await self._keyed("GET", encode(key), again=True)
+        if found is None:
+            return None
+        if _integer(found) is None:
+            raise NotANumber(f"the value of '{key}' is no number")
+        return wrap(int(found))
+
+    async def raw_query(self, query: Sequence[str | Written]) -> Rows | None:
+        """A command of Redis, its words separated by blanks, one value a row.  None when there is nothing."""
+        words = [encode(word) for word in query_words(query)]
+        reply = await self._ask(words, key_in(words))
+        if reply is None:
+            return None
+        if reply is True or reply == b"OK":
+            return []  # a status is no value
+        return [(value,) for value in _cells(reply)]
+
+    async def _keyed(self, command: str, key: bytes, *more: Word, again: bool) -> Reply:
+        return await self._ask((command, key, *more), key, again=again)
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    async def _ask(self, words: Sequence[Word], key: bytes | None, *, again: bool = False) -> Reply:
+        """The reply to a command.  Raises CacheError."""
+        from redis.exceptions import RedisError, ResponseError
+
+        try:
+            async with self._clock.timeout(self._deadline):
+                reply = await self._routed(words, key, again)
+        except TimeoutError:
+            raise self._failed(f"no reply within {self._deadline:g} s") from None
+        except ResponseError as error:
+            failure = self._failed(str(error))
+            raise (NotANumber(str(failure)) if "not an integer" in str(error) else failure) from error
+        except (RedisError, OSError) as error:
+            raise self._failed(str(error) or type(error).__name__) from error
+        self._figures.queries.add()
+        return reply
+
+    def _failed(self, why: str) -> CacheError:
+        self._figures.failed.add()
+        return CacheError(f"'{self.url.name}': {why}")
+
+    async def _routed(self, words: Sequence[Word], key: bytes | None, again: bool) -> Reply:
+        """Ask the right server, follow redirections, go to the next server when one is away."""
+        from redis.exceptions import AskError, ConnectionError, MovedError, TimeoutError
+
+        await self.connect()
+        node, asking = await self._node_for(key), False
+        redirections, away = 0, 0
+        while True:
+            try:
+                reply = await node.ask(words, asking=asking)
+            except MovedError as error:
+                node.moved += 1
+                self._figures.moved.add()
+                redirections += 1
+                if redirections > MAX_REDIRECTIONS:
+                    raise
+                place = (error.host or node.place[0], error.port)
+                self.slots[error.slot_id] = place
+                node, asking = self._node(place), False
+                await self._refresh_soon()
+            except AskError as error:
+                redirections += 1
+                if redirections > MAX_REDIRECTIONS:
+                    raise
+                node, asking = self._node((error.host or node.place[0], error.port)), True
+            except (ConnectionError, TimeoutError, OSError) as error:
+                self._lost(node)
+                away += 1
+                harmless = _never_connected(error) or (again and not isinstance(error, TimeoutError))
+                if not harmless or away > len(self._places):
+                    raise
+                node = await self._another(key)
+            except Exception:
+                node.errors += 1
+                raise
+            else:
+                node.queries += 1
+                node.reachable = True
+                node.last_used = self._clock.monotonic()
+                return reply
+
+    def _lost(self, node: Node) -> None:
+        node.errors += 1
+        node.reachable = False
+
+    async def _another(self, key: bytes | None) -> Node:
+        """Whom to ask when a server was away: the next one, or the one that has taken over its slots."""
+        if self.cluster_command is not None:
+            await self._refresh_soon()
+            return await self._node_for(key)
+        self._first = (self._first + 1) % len(self._places)
+        return self._node(self._places[self._first])
+
+    async def _node_for(self, key: bytes | None) -> Node:
+        if self.cluster_command is None:
+            return self._node(self._places[self._first])
+        if key is None:
+            return next((node for node in self.nodes.values() if node.reachable), next(iter(self.nodes.values())))
+        place = self.slots.get(slot_of(key))
+        if place is None:
+            await self._refresh_soon()
+            place = self.slots.get(slot_of(key))
+        return self._node(place) if place is not None else next(iter(self.nodes.values()))
+
+    @property
+    def _places(self) -> tuple[Place, ...]:
+        return self.url.hosts or (("", 0),)
+
+    def _node(self, place: Place) -> Node:
+        node = self.nodes.get(place)
+        if node is None:
+            node = self.nodes[place] = Node(self._login, place, self.url.socket)
+        return node
+
+    # -- the topology -------------------------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Find out once whether this is a cluster.  Raises redis.RedisError, OSError when nobody answers."""
+        if self._known:
+            return
+        async with self._refreshing:
+            await self._find_out()
+
+    async def _find_out(self) -> None:
+        if self._known:  # somebody else has done it meanwhile
+            return
+        if self.url.socket:
+            await self._node(self._places[0]).ask(("PING",))
+            self._known = True
+        else:
+            await self._find_topology()
+
+    async def check(self) -> None:
+        """Connect now.  Raises CacheError."""
+        from redis.exceptions import RedisError
+
+        try:
+            async with self._clock.timeout(self._deadline):
+                await self.connect()
+        except TimeoutError:
+            raise CacheError(f"'{self.url.name}' cannot be reached within {self._deadline:g} s") from None
+        except (RedisError, OSError) as error:
+            raise CacheError(f"'{self.url.name}' cannot be reached: {error}") from error
+
+    async def ping(self, node: Node) -> bool:
+        """Whether a server answers."""
+        from redis.exceptions import RedisError
+
+        try:
+            async with self._clock.timeout(self._deadline):
+                await node.ask(("PING",))
+        except (RedisError, OSError, TimeoutError):
+            self._lost(node)
+            return False
+        node.reachable = True
+        return True
+
+    async def _find_topology(self) -> None:
+        failure: Exception | None = None
+        for place in [*self._places[self._first :], *self._places[: self._first]]:
+            try:
+                await self._read_topology(self._node(place))
+            except Exception as error:  # whatever is wrong with this one, the next may answer
+                self._lost(self._node(place))
+                failure = error
+                continue
+            self._first = self._places.index(place)
+            self._known = True
+            return
+        assert failure is not None, "there is a place"
+        raise failure
+
+    async def _read_topology(self, node: Node) -> None:
+        """Ask a server which one has which slot; one that is no cluster says so."""
+        from redis.exceptions import ResponseError
+
+        for command, read in ((SHARDS_COMMAND, slots_in_shards), (SLOTS_COMMAND, slots_in_ranges)):
+            try:
+                reply = await node.ask(command)
+            except ResponseError as error:
+                if "NOAUTH" in str(error) or "WRONGPASS" in str(error):
+                    raise
+                continue
+            node.reachable = True
+            slots = read(reply, node.place)
+            if slots:
+                self.cluster_command, self.slots = command[1], slots
+                self._keep_nodes()
+                self._note_refresh()
+                return
+        await node.ask(("PING",))
+        node.reachable = True
+
+    def _keep_nodes(self) -> None:
+        """Forget servers that have no slots any more, but for those of the URL."""
+        wanted = set(self.slots.values())
+        for place in wanted:
+            self._node(place).reachable = True
+        for place in [place for place in self.nodes if place not in wanted]:
+            gone = self.nodes.pop(place)
+            if self.nodes:
+                asyncio.ensure_future(gone.close()).add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _note_refresh(self) -> None:
+        self.refreshes += 1
+        self.refreshed = self._clock.time()
+        self._figures.refreshes.add()
+
+    async def _refresh_soon(self) -> None:
+        """Ask for the topology again, unless that was done a moment ago."""
+        now = self._clock.monotonic()
+        if now - self._refresh_asked >= REFRESH_SECONDS:
+            self._refresh_asked = now
+            await self.refresh()
+
+    async def refresh(self) -> bool:
+        """Ask all servers in turn for the topology until one tells; False when none does."""
+        async with self._refreshing:
+            for place in dict.fromkeys([*self.nodes, *self._places]):
+                try:
+                    async with self._clock.timeout(self._deadline):
+                        await self._read_topology(self._node(place))
+                    return True
+                except Exception as error:  # whatever is wrong with this one, the next may tell
+                    log.warning("'%s': %s:%d does not tell the topology: %s", self.url.name, *place, error)
+            return False
+
+    @property
+    def mapped(self) -> int:
+        """How many slots have a server; all 16384 in a cluster that is well."""
+        return min(len(self.slots), SLOTS)
+
+    async def close(self) -> None:
+        for node in self.nodes.values():
+            await node.close()
+
+
+def _never_connected(error: Exception) -> bool:
+    """Whether a command was surely not sent: there was no connection to send it on."""
+    text = str(error)
+    return isinstance(error, OSError) or "connecting to" in text or "Name or service" in text
+
+
+def _cells(reply: Reply, depth: int = 0) -> Iterator[Value]:
+    """The values of a reply, lists in lists one behind the other; nothing in a list is an empty text."""
+    for count, value in enumerate(_flat(reply, depth)):
+        if count >= MAX_CELLS:
+            raise CacheError(f"the reply has more than {MAX_CELLS} values")
+        yield value
+
+
+def _flat(reply: Reply, depth: int) -> Iterator[Value]:
+    if isinstance(reply, bytes | str):
+        yield decode(reply) if isinstance(reply, bytes) else reply
+    elif reply is None:
+        yield ""
+    elif isinstance(reply, bool | int):
+        yield wrap(int(reply))
+    elif isinstance(reply, float):
+        yield f"{reply:g}"
+    elif depth > 10:
+        raise CacheError("the reply has lists in lists, deeper than 10")
+    else:
+        members = reply.items() if isinstance(reply, dict) else reply
+        for one in members:
+            yield from _flat(one, depth + 1)
