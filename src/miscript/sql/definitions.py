@@ -331,6 +331,15 @@ _table(
     sa.UniqueConstraint("username", "domain", "grp", name="grp_account_group_idx"),
 )
 _table(
+    "group",
+    "re_grp",
+    2,
+    _numbered(),
+    _text("reg_exp", 128, ""),
+    _signed("group_id", 0),
+    sa.Index("re_grp_group_idx", "group_id"),
+)
+_table(
     "load_balancer",
     "load_balancer",
     3,
