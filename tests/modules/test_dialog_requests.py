@@ -258,6 +258,16 @@ def test_a_reply_route_sends_a_prack(calls: list[Call]):
     assert one.bob.only("PRACK").header("RAck") == "17 1 INVITE"
 
 
+def test_a_prack_goes_to_the_fork_whose_reply_it_acknowledges(calls: list[Call]):
+    one = begin(calls, reply='if ($rs < 200) dlg_send_sequential("PRACK", "callee");')
+    one.request("INVITE")
+    invite = one.bob.only("INVITE")
+    for number, tag in enumerate(("desk", "mobile"), 1):
+        one.bob.reply(invite, 183, "Require: 100rel", f"RSeq: {number}", tag=tag)
+        prack = one.bob.only("PRACK")
+        assert (prack.to.tag, prack.header("RAck")) == (tag, f"{number} 1 INVITE")
+
+
 # -- renegotiation --------------------------------------------------------------------------------------------------
 
 

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from dialog_calls import ALICE, BOB, Call, call
+from dialog_calls import ALICE, BOB, PARTS, SCRIPT, Call, Party, call
 from miscript.errors import MIError, ScriptError
 from miscript.host.embedding import call_command
-from miscript.testing import RunningScript
+from miscript.testing import MemoryNetwork, RunningScript
 
 
 @pytest.fixture
@@ -126,6 +126,28 @@ def test_create_dialog_knows_its_flags(calls: list[Call], flags: str, code: int)
     one = begin(calls, initial=f'create_dialog({flags}); xlog("$rc");')
     one.request("INVITE")
     assert one.script.take() == str(code)
+
+
+def test_a_lifetime_can_be_set_before_there_is_a_dialog():
+    text = SCRIPT.format(**dict.fromkeys(PARTS, "")).replace(
+        "create_dialog(", "$DLG_timeout = 7;\n        create_dialog("
+    )
+    script = RunningScript(text, network=MemoryNetwork())
+    one = Call(script, Party(script, ALICE, "alice", "al"), Party(script, BOB, "bob", "bo"))
+    one.established()
+    one.script.advance(6)
+    assert one.state == 4
+    one.script.advance(1.5)
+    assert one.state == 5
+    script.close()
+
+
+def test_the_ack_of_a_negative_reply_is_in_no_dialog(calls: list[Call]):
+    one = begin(calls, sequential='xlog("$rm $DLG_did\\n");')
+    one.bob.reply(one.ring(), 486)
+    one.route = "<sip:10.0.0.1;lr>"
+    one.request("ACK")
+    assert one.script.output == "ACK <null>\n"
 
 
 # -- requests in a dialog -------------------------------------------------------------------------------------------

@@ -485,6 +485,18 @@ def test_a_parked_call_is_answered_over_mi():
             script.mi("t_reply", **values | {"trans_id": "1:1"})
 
 
+def test_a_reply_over_mi_by_the_id_that_the_script_tells_cancels_who_rings():
+    with running('route { $du = "sip:10.0.0.2"; t_relay(); xlog("$T_id"); }') as script:
+        alice, bob = phone(script, "10.0.0.1"), phone(script, "10.0.0.2")
+        send(script, alice, request())
+        answer(script, bob, bob.take()[-1], 180)
+        values = {"code": 502, "reason": "Bad", "trans_id": script.output, "to_tag": "mine"}
+        assert script.mi("t_reply", **values) == "OK"
+        script.settle()
+        assert alice.take()[-1].status == 502
+        assert [message.method for message in bob.take()] == ["CANCEL"]
+
+
 def test_a_script_sends_a_request_and_goes_on():
     script = """route { $var(r) = t_new_request("MESSAGE", "sip:bob@10.0.0.2", "Me sip:me@here", "sip:bob@there",
         "text/plain hello there", "ctx"); xlog("$var(r)\\n"); send_reply(200, "OK"); }

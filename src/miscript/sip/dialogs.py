@@ -377,6 +377,8 @@ class DialogTable:
 
 
 def _matched(dialog: Dialog, from_tag: str, to_tag: str) -> Matched | None:
+    if dialog.state is DialogState.DELETED and not dialog.started:
+        return None  # it was never answered: nothing but the ACK of its negative reply can come
     direction = dialog.direction(from_tag, to_tag)
     if direction is None:
         return None

@@ -32,6 +32,7 @@ NAME: Final = "dialog"
 """Where runs and transactions keep their `Here`."""
 
 INTERVALS: Final = "seconds between the pings of a dialog"
+LIFETIME: Final = "seconds that a dialog may last"
 """Where runs keep what a script wishes for before its dialog is there."""
 
 _REASONS: Final = {Direction.DOWNSTREAM: "Downstream BYE", Direction.UPSTREAM: "Upstream BYE"}
@@ -167,6 +168,8 @@ class Tracking:
         if dialog is None:
             log.error("there are too many dialogs, no more are taken")
             return None
+        if (seconds := run.data.get(LIFETIME)) is not None:
+            self.calls.live_for(dialog, seconds)
         self._take(run, Here(dialog, Direction.DOWNSTREAM, begins=True))
         rr = record_routing(self.services)
         if rr is not None and self.mode is not MatchMode.DID_NONE:
@@ -290,6 +293,8 @@ class Tracking:
     def callee_of(self, dialog: Dialog, reply: object) -> Leg | None:
         """The callee that a reply is from; without a 2xx the way to it is the one that this reply tells."""
         leg = dialog.leg_of(_to_tag(reply)) if isinstance(reply, Message) else None
+        if leg is None and isinstance(reply, Message) and reply.cseq is not None and (tag := _to_tag(reply)):
+            leg = dialog.add_callee(tag, reply.cseq[0])  # its own reply route asks before it is passed on
         if isinstance(reply, Message) and leg is not None and not leg.contact:
             leg.early_contact, leg.early_routes = _contact(reply), self._routes_to_callee(dialog, reply)
         return leg

@@ -15,7 +15,7 @@ from .calls import Calls
 from .functions import keep
 from .pings import Pings
 from .shown import flags_text, json_text
-from .tracking import INTERVALS, Tracking
+from .tracking import INTERVALS, LIFETIME, Tracking
 
 if TYPE_CHECKING:
     from ...exports import Module as Base
@@ -94,15 +94,21 @@ class DialogVariables(Base):
 
     @variable("DLG_timeout")
     def timeout(self, run: Run) -> Value:
-        """Seconds until its end, before the answer those that it will have; 0 when it has ended."""
+        """Seconds until its end, before the answer those that it will have; 0 when it has ended.
+
+        Set before the dialog is there, they count from its making on.
+        """
         dialog = self._of(run)
         return None if dialog is None else dialog.seconds_left(self.calls.now)
 
     @timeout.setter
     def set_timeout(self, run: Run, value: Value) -> bool:
         dialog, seconds = self._of(run), _seconds(value)
-        if dialog is None or seconds is None or dialog.state is DialogState.DELETED:
+        if seconds is None or (dialog is not None and dialog.state is DialogState.DELETED):
             return False
+        if dialog is None:
+            run.data[LIFETIME] = seconds
+            return True
         self.calls.live_for(dialog, seconds)
         return True
 

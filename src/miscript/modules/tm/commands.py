@@ -29,6 +29,8 @@ _OURS: Final = frozenset({"via", "content-length"})
 """Header fields that a request gets from us, whatever was given."""
 
 _TRANS_ID: Final = re.compile(r"([0-9]{1,10}):([0-9]{1,10})")
+_VARIABLE_ID: Final = re.compile(r"([0-9a-f]{1,8})\.([0-9a-f]{1,8})")
+"""Both forms of the id of a transaction: hash and number, and what `$T_id` tells."""
 _METHOD: Final = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 
 
@@ -129,11 +131,8 @@ class TmCommands(Base):
         new_headers: str | None = None,
         body: str | None = None,
     ) -> object:
-        """answers a request that waits for it; trans_id is its hash and number with a colon between them"""
-        found = _TRANS_ID.fullmatch(trans_id)
-        if found is None:
-            raise MIError(400, "Invalid trans_id")
-        transaction = self.engine.find_number(int(found[2]), int(found[1]))
+        """answers a request that waits for it; trans_id is its hash and number with a colon between them, or `$T_id`"""
+        transaction = self.engine.find_number(*_numbers(trans_id))
         if transaction is None:
             raise MIError(404, "Transaction not found")
         if not 100 <= code < 700 or "\r" in reason or "\n" in reason:
@@ -143,7 +142,18 @@ class TmCommands(Base):
             transaction, code, reason, headers=headers, body=encode(body or ""), to_tag=to_tag or None
         ):
             raise MIError(500, "Failed to send reply")
+        if code >= 200:
+            self.relaying.cancel(transaction.pending)  # whoever still rings
         return OK
+
+
+def _numbers(trans_id: str) -> tuple[int, int]:
+    """Number and hash of a transaction."""
+    if (found := _TRANS_ID.fullmatch(trans_id)) is not None:
+        return int(found[2]), int(found[1])
+    if (found := _VARIABLE_ID.fullmatch(trans_id)) is not None:
+        return int(found[1], 16), int(found[2], 16)
+    raise MIError(400, "Invalid trans_id")
 
 
 def _uri(text: str, complaint: str) -> SipUri:
