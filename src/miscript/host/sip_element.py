@@ -22,6 +22,7 @@ from ..services import Counter, Routes, Services
 from ..sip import Message, SipSyntaxError, SipUri
 from ..sip.locating import Lookup, locate
 from ..sip.received import Received
+from ..sip.refusing import refusal, salvaged
 from ..sip.replies import local_tag, make_reply, next_target, passed_back, reply_target
 from ..sip.requests import passed_on, via_line
 from ..sip.sockets import DEFAULT_PORTS, ListeningSocket, Options, Target, parse_socket
@@ -40,7 +41,6 @@ MAX_UNDER_WAY: Final = 8192
 SMALLEST: Final = 12
 """Bytes of the shortest thing that can be SIP; shorter packets are keep-alives."""
 
-MANDATORY: Final = ("From", "To", "Call-ID", "CSeq")
 DROPPED: Final = {True: "drop_requests", False: "drop_replies"}
 COUNTERS: Final = (
     "rcv_requests", "rcv_replies", "fwd_requests", "fwd_replies", "drop_requests", "drop_replies", "err_requests",
@@ -186,7 +186,7 @@ class SipElement:
         except SipSyntaxError as error:
             log.info("%s:%d sent what is no SIP message: %s", *received.source, error)
             self.count("bad_msg_hdr")
-            self.count(DROPPED[not data.startswith(b"SIP/")])
+            self._no_message(data, received)
             return
         self._received += 1
         message.number = self._received
@@ -194,6 +194,15 @@ class SipElement:
         self._under_way += 1
         work = self._request(message) if message.is_request else self._reply(message)
         self._tasks.soon(work, "a SIP request" if message.is_request else "a SIP reply")
+
+    def _no_message(self, data: bytes, received: Received) -> None:
+        """What cannot be read is dropped, but for a request of which only the first line is wrong."""
+        request = salvaged(data)
+        if request is None or request.first_via is None or request.method == "ACK":
+            self.count(DROPPED[not data.startswith(b"SIP/")])
+            return
+        request.received = received
+        self._answer(request, 400, "Bad Request Line")
 
     def _broken_stream(self, head: bytes, received: Received) -> None:
         """The head of a message whose end cannot be known: it gets its 400 before the connection ends."""
@@ -217,7 +226,7 @@ class SipElement:
                 self.count("bad_msg_hdr")
                 self.count("drop_requests")
                 return
-            wrong = _what_is_wrong(request)
+            wrong = refusal(request)
             if wrong is not None:
                 await self._refuse(request, *wrong)
                 return
@@ -398,21 +407,6 @@ class SipElement:
             ports=self._ports,
         )
         return found[:1] if self._parameters.get("disable_dns_failover") else found
-
-
-def _what_is_wrong(request: Message) -> tuple[int, str] | None:
-    """Status and reason for a request that is not as RFC 3261 section 8.1.1 has it."""
-    if request.version.upper() != "SIP/2.0":
-        return 505, "Version Not Supported"
-    for name in MANDATORY:
-        if request.header(name) is None:
-            return 400, f"Missing {name}"
-    cseq = request.cseq
-    if cseq is None or cseq[1] != request.method:
-        return 400, "Bad CSeq"
-    if request.is_truncated:
-        return 400, "Body Shorter Than Content-Length"
-    return None
 
 
 def _stateless_branch(request: Message) -> str:

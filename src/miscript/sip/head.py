@@ -74,6 +74,22 @@ class Head:
             self._read()
         return self._values.get(key)
 
+    def repeated(self, keys: frozenset[str]) -> str | None:
+        """The first of these keys that more than one field has; None when there is none."""
+        if not self._is_read:
+            self._read()
+        found = self._lines if self._lines is not None else [field[1:] for field in self._fields or ()]
+        if len(found) == len(self._values):
+            return None
+        seen: set[str] = set()
+        for line in found:
+            key = line[0]
+            if key in seen:
+                return key
+            if key in keys:
+                seen.add(key)
+        return None
+
     @property
     def cseq(self) -> tuple[int, str] | None:
         """Number and method of CSeq, or None when it is missing or wrong."""

@@ -207,6 +207,10 @@ class Message:
         found = self._head.fields_of(name)
         return found[index].value if -len(found) <= index < len(found) else None
 
+    def repeated_field(self, keys: frozenset[str]) -> str | None:
+        """The key of a field that is there more than once, of those given; None when each is there once at most."""
+        return self._head.repeated(keys)
+
     @property
     def call_id(self) -> str | None:
         return self._head.value("call-id")

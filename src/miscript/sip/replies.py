@@ -12,7 +12,7 @@ from ..values import encode
 from .edits import Edit, replaced
 from .message import Message
 from .name_addr import NameAddr
-from .sockets import DEFAULT_PORTS, Target, ip_address
+from .sockets import DEFAULT_PORTS, Target, ip_address, is_for_many
 from .syntax import SipSyntaxError
 from .via import Via
 
@@ -56,7 +56,7 @@ def reply_target(request: Message) -> Target:
 def next_target(reply: Message) -> Target | None:
     """Where a reply goes that is passed on without a transaction: what its second Via says.
 
-    None when it has none, or one that names a host: whoever wrote it did not hear of us.
+    None when it has none, or one that names a host (whoever wrote it did not hear of us) or is not that of one host.
     """
     try:
         vias = reply.vias
@@ -66,7 +66,7 @@ def next_target(reply: Message) -> Target | None:
         return None
     via = vias[1]
     address = ip_address(via.received or via.host)
-    if address is None:
+    if address is None or is_for_many(address):
         return None
     transport = via.transport.lower()
     port = via.rport if via.rport and via.rport.isdecimal() else via.port or DEFAULT_PORTS.get(transport, 5060)

@@ -136,3 +136,9 @@ def ip_address(host: str) -> str | None:
         return str(ipaddress.ip_address(host.strip("[]")))
     except ValueError:
         return None
+
+
+def is_for_many(address: str) -> bool:
+    """Whether an IP address is not that of one host: broadcast, multicast, unspecified."""
+    found = ipaddress.ip_address(address)
+    return found.is_multicast or found.is_unspecified or address == "255.255.255.255"

@@ -140,8 +140,11 @@ def _contacts(message: Message) -> Iterator[Finding]:
             yield Finding(-30, "'Contact' is '*', and 'Expires' is not 0")
     else:
         try:
-            for contact in (found for value in values for found in NameAddr.parse_many(value)):
-                SipUri.parse(contact.uri)
+            for value in values:
+                for contact in NameAddr.parse_many(value):
+                    SipUri.parse(contact.uri)
+                    if "?" in contact.uri and f"<{contact.uri}>" not in value:  # RFC 3261 section 20.10
+                        raise SipSyntaxError("a URI with '?' stands without brackets", 0)
         except SipSyntaxError as error:
             yield Finding(-26, f"'Contact' cannot be read: {error.message}")
 
