@@ -19,7 +19,7 @@ def echo():
     def serve():
         while (data := here.recvfrom(65536))[0] != b"end":
             if b"silent" not in data[0]:
-                id = data[0].split(b'"id":')[1].split(b",")[0]
+                id = data[0].split(b'"id":')[1].rstrip(b"}")
                 here.sendto(b'{"result":%s,"id":%s}' % (id, id), data[1])
 
     thread = threading.Thread(target=serve)

@@ -7,8 +7,11 @@ import ssl
 import subprocess
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from miscript.client import AnswerTimeout, ConnectError, MIError, ProtocolError, http_answer
+from miscript.client.http_answer import HttpAnswer, plain_body
 
 
 class Server:
@@ -316,3 +319,66 @@ async def test_certificates_are_verified_unless_a_context_says_otherwise(connect
         assert not server.requests
         async with connect(server.url, tls=ssl.create_default_context(cafile=str(cert))) as node:
             assert await node.call("a") == "a"
+
+
+FIELDS = [
+    "Date: Wed, 25 Nov 2026 04:32:02 GMT",
+    "Content-Type: application/json",
+    "Connection: keep-alive",
+    "Connection: close",
+    "Server: x",
+    "Content-Length: 2",
+    "Content-Length: 3",
+    "content-length: 2",
+    "Transfer-Encoding: chunked",
+    " Server: folded",
+]
+
+
+@given(
+    st.sampled_from(["HTTP/1.1 200 OK", "HTTP/1.0 200 OK", "HTTP/1.1 202 Accepted", "HTTP/1.1 500 x"]),
+    st.lists(st.sampled_from(FIELDS), max_size=5),
+    st.sampled_from([b"", b"{", b"{}", b"{}\n", b"{}HTTP/1.1 200 OK"]),
+)
+def test_an_answer_that_is_read_the_short_way_reads_the_same_the_long_way(status, fields, body):
+    data = "\r\n".join([status, *fields, "", ""]).encode() + body
+    short = plain_body(data, 10)
+    if short is not None:
+        answer = HttpAnswer(10)
+        answer.feed(data)
+        assert (answer.done, answer.keep, answer.json()) == (True, True, short)
+
+
+def test_the_usual_answers_are_read_the_short_way():
+    ours = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    opensips = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
+    assert [plain_body(data, 2) for data in (ours, opensips)] == [b"{}", b"{}"]
+    assert plain_body(ours, 1) is None
+    assert plain_body(ours[:-1], 2) is None
+
+
+@pytest.mark.parametrize("way", ["takes nothing", "trickles"])
+async def test_the_deadline_is_that_of_the_whole_call(connect, way):
+    """A large request that nobody reads, and an answer of which a little comes all the time."""
+    over = asyncio.Event()
+
+    async def serve(reader, writer):
+        if way == "trickles":
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while not over.is_set():
+                writer.write(b" ")
+                await asyncio.sleep(0.01)
+        else:
+            await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1)
+    port = server.sockets[0].getsockname()[1]
+    async with connect(f"http://127.0.0.1:{port}/mi") as node:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(AnswerTimeout):
+            await node.call("a", ["x" * 30_000_000 if way == "takes nothing" else "x"], deadline=0.3)
+        assert 0.25 < asyncio.get_running_loop().time() - began < 3
+    over.set()
+    server.close()

@@ -119,7 +119,7 @@ class BlockingClient:
             if isinstance(error, OSError) and not _is_deadline(error):
                 raise exchange.failure(self._where, error) from None
             raise
-        if channel.reusable and not self._closed:
+        if channel.keep and not self._closed:
             self._idle.append(channel)
         else:
             channel.close()

@@ -20,7 +20,7 @@ from .address import FifoAddress, HttpAddress, UdpAddress, UnixAddress
 from .datagram_socket import FULL_SECONDS, MAX_DATAGRAM, DatagramSocket
 from .exchange import Exchange
 from .fifo_files import FifoAnswer, FifoFiles
-from .http_answer import HttpAnswer, request_bytes, request_head
+from .http_answer import HttpAnswer, plain_body, request_bytes, request_head
 
 RECEIVE_SIZE = 1 << 16
 
@@ -28,9 +28,12 @@ RECEIVE_SIZE = 1 << 16
 class BlockingChannel(Protocol):
     """A way to a node that carries one exchange at a time."""
 
+    keep: bool
+    """Whether it can carry another exchange, for what is known of the last one."""
+
     @property
     def reusable(self) -> bool:
-        """Whether it can carry another exchange."""
+        """Whether it can carry another exchange now."""
 
     def ask(self, exchange: Exchange, due: float) -> bytes:
         """See `pool.Channel.ask`."""
@@ -55,16 +58,37 @@ def wait(file: int, event: int, due: float) -> None:
         raise TimeoutError
 
 
+class Patience:
+    """Lets the system end the waiting of a socket: that spares two calls of it for each message.
+
+    Sending and receiving raise `BlockingIOError` then.  Times are in hundredths of a second.
+    """
+
+    def __init__(self, here: socket.socket) -> None:
+        here.setblocking(True)
+        self._socket = here
+        self._hundredths = 0
+
+    def until(self, due: float) -> None:
+        """Wait no longer than until `due`.  Raises `TimeoutError` when that is now."""
+        hundredths = math.ceil(left(due) * 100)
+        if hundredths != self._hundredths:
+            self._hundredths = hundredths
+            seconds, rest = divmod(hundredths, 100)
+            timeval = struct.pack("ll", seconds, rest * 10_000)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+
 class BlockingDatagram:
     """The datagram door."""
 
-    reusable = True
+    keep = reusable = True
 
     def __init__(self, here: DatagramSocket) -> None:
         self._here = here
         self._buffer = bytearray(MAX_DATAGRAM)
-        self._patience = 0
-        here.socket.setblocking(True)
+        self._patience = Patience(here.socket)
 
     @classmethod
     def open_udp(cls, address: UdpAddress) -> BlockingDatagram:
@@ -80,7 +104,7 @@ class BlockingDatagram:
         self._send(exchange, due)
         if not exchange.wants_answer:
             return b""
-        self._be_patient(due)
+        self._patience.until(due)
         try:
             size = self._here.socket.recv_into(self._buffer)
         except BlockingIOError:
@@ -89,15 +113,6 @@ class BlockingDatagram:
             exchange.sent = False  # the other machine says that nobody took it
             raise
         return bytes(memoryview(self._buffer)[:size])
-
-    def _be_patient(self, due: float) -> None:
-        """Let the system end the waiting: that spares a call of it for each answer.  In hundredths of a second."""
-        patience = math.ceil(left(due) * 100)
-        if patience != self._patience:
-            self._patience = patience
-            seconds, hundredths = divmod(patience, 100)
-            timeval = struct.pack("ll", seconds, hundredths * 10_000)
-            self._here.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
 
     def _send(self, exchange: Exchange, due: float) -> None:
         while True:
@@ -116,7 +131,7 @@ class BlockingDatagram:
 class BlockingFifo:
     """The FIFO door."""
 
-    reusable = True
+    keep = reusable = True
 
     def __init__(self, address: FifoAddress, max_answer: int) -> None:
         self._files = FifoFiles(address)
@@ -169,7 +184,10 @@ class BlockingHttp:
         self._head = head
         self._max_answer = max_answer
         self._used = time.monotonic()
-        self._keep = True
+        self._patience: Patience | None = None if isinstance(here, ssl.SSLSocket) else Patience(here)
+        self._poll = select.poll()
+        self._poll.register(here.fileno(), select.POLLIN)
+        self.keep = True
 
     @classmethod
     def open(
@@ -190,29 +208,57 @@ class BlockingHttp:
     @property
     def reusable(self) -> bool:
         """Whether the server has not closed the connection, nor said anything that nobody asked for."""
-        if not self._keep or time.monotonic() - self._used >= http_answer.IDLE_SECONDS:
-            return False
-        poll = select.poll()
-        poll.register(self._socket.fileno(), select.POLLIN)
-        return not poll.poll(0)
+        idle = time.monotonic() - self._used
+        return self.keep and idle < http_answer.IDLE_SECONDS and not self._poll.poll(0)
 
     def ask(self, exchange: Exchange, due: float) -> bytes:
-        here, answer = self._socket, HttpAnswer(self._max_answer)
-        self._keep = False
+        self.keep = False
         exchange.sent = True
-        here.settimeout(left(due))
-        here.sendall(request_bytes(self._head, exchange.message))
+        self._send(request_bytes(self._head, exchange.message), due)
+        data = self._receive(due)
+        body = plain_body(data, self._max_answer)
+        if body is None:
+            body = self._read(data, due, exchange.wants_answer)
+        else:
+            self.keep = True
+        self._used = time.monotonic()
+        return body if exchange.wants_answer else b""
+
+    def _read(self, data: bytes, due: float, wants_answer: bool) -> bytes:
+        """The body of the answer that begins with `data`."""
+        answer = HttpAnswer(self._max_answer)
         while True:
-            data = here.recv(RECEIVE_SIZE)
             answer.feed(data) if data else answer.end()
             if answer.done:
                 break
             if not data:
                 raise ConnectionResetError("the connection was closed")
-            here.settimeout(left(due))
-        self._used = time.monotonic()
-        self._keep = answer.keep
-        return answer.json() if exchange.wants_answer else b""
+            data = self._receive(due)
+        self.keep = answer.keep
+        return answer.json() if wants_answer else b""
+
+    def _send(self, data: bytes, due: float) -> None:
+        if self._patience is None:
+            self._socket.settimeout(left(due))
+            self._socket.sendall(data)
+            return
+        rest = memoryview(data)
+        while rest:
+            self._patience.until(due)
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except BlockingIOError:
+                raise TimeoutError from None
+
+    def _receive(self, due: float) -> bytes:
+        if self._patience is None:
+            self._socket.settimeout(left(due))
+            return self._socket.recv(RECEIVE_SIZE)
+        self._patience.until(due)
+        try:
+            return self._socket.recv(RECEIVE_SIZE)
+        except BlockingIOError:
+            raise TimeoutError from None
 
     def close(self) -> None:
         self._socket.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import httptools
@@ -12,6 +13,25 @@ from .messages import shown
 
 IDLE_SECONDS: Final = 10.0
 """A connection that was idle for so long is not used again: the server may be about to close it (OpenSIPS: 30 s)."""
+
+
+_PLAIN: Final = re.compile(
+    rb"HTTP/1\.1 200 OK\r\n"
+    rb"(?:(?:Date|Server|Content-Type): [\x20-\x7e]*\r\n|Connection: [Kk]eep-[Aa]live\r\n)*+"
+    rb"Content-Length: ([0-9]{1,9})\r\n"
+    rb"(?:(?:Date|Server|Content-Type): [\x20-\x7e]*\r\n|Connection: [Kk]eep-[Aa]live\r\n)*+"
+    rb"\r\n"
+)
+"""The head of nearly all answers: there is nothing in it that needs the parser."""
+
+
+def plain_body(data: bytes, max_answer: int) -> bytes | None:
+    """The body, if `data` is one whole answer of the usual kind, behind which the connection goes on."""
+    head = _PLAIN.match(data)
+    if head is None:
+        return None
+    size = int(head[1])
+    return data[head.end() :] if len(data) == head.end() + size and size <= max_answer else None
 
 
 class HttpAnswer:
