@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import time
-from typing import Any
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,8 +15,10 @@ from hypothesis import strategies as st
 from miscript.cachedb import CacheEngine, CacheError, engine_named
 from miscript.errors import ConfigurationError, MIError
 from miscript.glob_pattern import glob_matcher
-from miscript.modules.cachedb_local import CachedbLocal
+from miscript.mi.command import Later
+from miscript.modules.cachedb_local import SWEEP, CachedbLocal
 from miscript.modules.cachedb_local.engine import LocalCache
+from miscript.modules.cachedb_local.persistence import Entry, read_entries, write_entries
 from module_services import MovedClock, module_services, new_run
 from script_lines import printed
 
@@ -34,7 +38,8 @@ def test_a_value_is_kept_until_its_time_is_over() -> None:
     clock.now = 1.999
     assert cache.fetch("short") == "v"
     clock.now = 2.0
-    assert cache.overdue() == ["short"]
+    cache.drop_overdue(cache.keys())
+    assert cache.keys() == ["long"]
     assert (cache.fetch("short"), cache.fetch("long"), len(cache)) == (None, "w", 1)
 
 
@@ -174,6 +179,11 @@ def test_parameters_without_sense_are_refused(parameters: dict[str, Any], at_fau
     assert refused.value.parameter == at_fault
 
 
+def shown(answer: object) -> dict[str, list[dict[str, str]]]:
+    """The answer of a command that was there at once."""
+    return cast(dict[str, list[dict[str, str]]], answer)
+
+
 def test_chunks_are_told_and_removed() -> None:
     made = module(cache_collections=["second"])
     made.collections["default"].store("user_1", "a", 0)
@@ -194,9 +204,9 @@ def test_keys_are_listed_in_the_order_of_the_servers_buckets() -> None:
         made.collections["default"].store(key, "", 0)
         made.collections["small"].store(key, "", 0)
     made.collections["small"].store("k3", "again", 0)
-    observed = [entry["name"] for entry in made.mi_fetch_chunk("*")["keys"]]
+    observed = [entry["name"] for entry in shown(made.mi_fetch_chunk("*"))["keys"]]
     assert observed == ["kf", "kb", "kz", "kq", "k2", "k3"]
-    in_one_bucket = [entry["name"] for entry in made.mi_fetch_chunk("*", "small")["keys"]]
+    in_one_bucket = [entry["name"] for entry in shown(made.mi_fetch_chunk("*", "small"))["keys"]]
     assert in_one_bucket == ["k3", "kf", "kz", "kb", "kq", "k2"]
 
 
@@ -218,8 +228,68 @@ async def test_expired_entries_are_dropped_without_being_asked_for() -> None:
         cache.store("short", "v", 1)
         cache.store("long", "v", 100)
     clock.now = 50
-    await made._drop_overdue()
+    await made._clean_up()
     assert [len(cache) for cache in made.collections.values()] == [1, 1]
+
+
+async def test_work_on_many_entries_lets_others_have_their_turn() -> None:
+    clock = MovedClock()
+    made = module(clock)
+    cache = made.collections["default"]
+    for number in range(3 * SWEEP):
+        cache.store(f"{'odd' if number % 2 else 'even'}{number}", "v", 0)
+    answer = made.mi_fetch_chunk("odd*")
+    assert isinstance(answer, Later) and len(shown(await answer)["keys"]) == 3 * SWEEP // 2
+    removed = made.cache_remove_chunk(new_run(), None, "odd*")
+    assert isinstance(removed, Awaitable) and await removed == 1
+    assert len(cache) == 3 * SWEEP // 2 and len(clock.slept) >= 6
+    answer = made.mi_remove_chunk("even*")
+    assert isinstance(answer, Later) and await answer == "OK" and len(cache) == 0
+
+
+# -- from one run to the next ---------------------------------------------------------------------------------------
+
+
+def kept_module(folder: Path, clock: MovedClock, **parameters: list[str] | str | int) -> CachedbLocal:
+    made = CachedbLocal(module_services(clock))
+    made.services.working_folder = str(folder)
+    for name, value in ({"enable_restart_persistency": 1} | parameters).items():
+        for one in value if isinstance(value, list) else [value]:
+            made.set_parameter(name, one)
+    made.init()
+    return made
+
+
+async def test_entries_outlive_the_host_when_the_script_wants_that(tmp_path: Path) -> None:
+    first = kept_module(tmp_path, MovedClock(), cache_collections=["second"])
+    first.collections["default"].store("k", "\udcff\n", 0)
+    first.collections["default"].store("short", "v", 30)
+    first.collections["second"].store("n", "5", 1000)
+    await first.stop()
+    clock = MovedClock()
+    clock.now = 500.0
+    later = kept_module(tmp_path, clock, cache_collections=["second"])
+    await later.prepare()
+    assert later.collections["default"].fetch("k") == "\udcff\n"
+    assert later.collections["default"].fetch("short") is None and later.collections["second"].fetch("n") == "5"
+    without = kept_module(tmp_path, clock)
+    await without.prepare()
+    assert len(without.collections["default"]) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{}", "junk", '{"miscript": "cachedb_local", "version": 1}\n[1, 2]', "\xff"])
+async def test_a_file_that_cannot_be_read_leaves_the_cache_empty(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".restart_persistency.cache.cachedb_local").write_bytes(text.encode("latin-1"))
+    made = kept_module(tmp_path, MovedClock())
+    await made.prepare()
+    assert len(made.collections["default"]) == 0
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    write_entries(tmp_path / "kept", [Entry("c", "k", "v", None)])
+    assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o600
+    assert list(read_entries(tmp_path / "kept")) == [Entry("c", "k", "v", None)]
+    assert list(read_entries(tmp_path / "none")) == []
 
 
 async def test_scripts_and_commands_use_the_same_entries() -> None:

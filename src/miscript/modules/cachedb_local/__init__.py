@@ -4,22 +4,31 @@ Keys live in collections, one of which is `default`; each `cachedb_url` gives a 
 `local:///second` is `local`, `local:two:///second` is `local:two`.  Without any, `local` is the collection
 `default`.  The engines are offered as `cachedb:local` and `cachedb:local:GROUP` (miscript.cachedb).
 
+Work on many entries lets others have their turn.  With `enable_restart_persistency` entries are written to a file at
+the end and each time expired ones are dropped, and taken over at the next start.
+
 Source: OpenSIPS manual, module cachedb_local; observed answers of OpenSIPS 4.1.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import Final
 
+from ...cachedb import Answer
 from ...errors import ConfigurationError, MIError
 from ...exports import Module, mi_command, parameter, script_function
 from ...glob_pattern import glob_matcher
+from ...mi.command import Later
 from ...mi.jsonrpc import invalid_params
 from ...script.runtime import Run
 from ...services import Services
 from .engine import BUCKETS, LocalCache
+from .persistence import DEFAULT_FILE, Entry, read_entries, write_entries
 
 __all__ = ["CachedbLocal"]
 
@@ -31,8 +40,8 @@ _COLLECTION = re.compile(r"(?P<name>[^=;/]*[^=;/\s])(?P<replicated>/r)?\s*(?:=\s
 _URL = re.compile(r"local:(?:(?P<group>[^:/@]*):)?//[^/]*(?:/(?P<collection>.*))?", re.DOTALL)
 
 MOST_BITS: Final = 30
-SWEEP: Final = 10_000
-"""Entries that are dropped at once; then others have their turn."""
+SWEEP: Final = 2_000
+"""Entries that are looked at in one go; then others have their turn."""
 
 
 class CachedbLocal(Module):
@@ -53,11 +62,15 @@ class CachedbLocal(Module):
     exec_threshold = parameter(0, "Accepted; nothing here takes long enough to be worth a warning.")
     cluster_id = parameter(0, "Replication to a cluster; not available, must be 0.")
     cluster_persistency = parameter("sync-from-cluster", "Accepted; without a cluster it means nothing.")
-    enable_restart_persistency = parameter(0, "Accepted with a warning: entries do not outlive the host.")
+    enable_restart_persistency = parameter(
+        0, "1: entries are kept for the next run, in a file beside the global restart_persistency_cache_file."
+    )
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self.collections: dict[str, LocalCache] = {}
+        self._kept_in: Path | None = None
+        """The file with what is kept from one run to the next."""
 
     def init(self) -> None:
         if self.cache_clean_period <= 0:
@@ -65,7 +78,8 @@ class CachedbLocal(Module):
         if self.cluster_id:
             raise ConfigurationError("replication to a cluster is not available", parameter="cluster_id")
         if self.enable_restart_persistency:
-            log.warning("enable_restart_persistency: entries are not kept from one run to the next")
+            name = str(self.services.parameters.get("restart_persistency_cache_file", DEFAULT_FILE))
+            self._kept_in = Path(self.services.working_folder, f"{name}.{self.name}")
         self._make_collections()
         for url in self.cachedb_url or ["local://"]:
             name, collection = self._name_and_collection(url)
@@ -108,42 +122,132 @@ class CachedbLocal(Module):
             )
         return "local" + (f":{matched['group']}" if matched["group"] else ""), collection
 
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Take over what the run before has kept."""
+        if self._kept_in is None:
+            return
+        ahead = self._wall_ahead()
+        try:
+            entries = await asyncio.to_thread(lambda path: list(read_entries(path)), self._kept_in)
+        except (OSError, ValueError) as error:
+            log.error("the entries in '%s' are not taken over: %s", self._kept_in, error)
+            return
+        for begin in range(0, len(entries), SWEEP):
+            for entry in entries[begin : begin + SWEEP]:
+                cache = self.collections.get(entry.collection)
+                if cache is not None:
+                    cache.put(entry.key, entry.value, None if entry.end is None else entry.end - ahead)
+            await self.services.clock.sleep(0)
+
     async def start(self) -> None:
-        self.services.tasks.every(self.cache_clean_period, self._drop_overdue, "cachedb_local: drop what is expired")
+        self.services.tasks.every(self.cache_clean_period, self._clean_up, "cachedb_local: drop what is expired")
 
-    async def _drop_overdue(self) -> None:
+    async def stop(self) -> None:
+        await self._keep()
+
+    async def _clean_up(self) -> None:
         for cache in self.collections.values():
-            overdue = cache.overdue()
-            for begin in range(0, len(overdue), SWEEP):
-                for key in overdue[begin : begin + SWEEP]:
-                    cache.fetch(key)  # drops it, unless it has been stored anew meanwhile
+            keys = cache.keys()
+            for begin in range(0, len(keys), SWEEP):
+                cache.drop_overdue(keys[begin : begin + SWEEP])
                 await self.services.clock.sleep(0)
+        await self._keep()
 
-    def _remove_chunk(self, collection: str, glob: str) -> bool:
+    async def _keep(self) -> None:
+        """Write all entries to the file for the next run."""
+        if self._kept_in is None:
+            return
+        ahead = self._wall_ahead()
+        found = [(name, cache.entries()) for name, cache in self.collections.items()]
+        entries = (
+            Entry(name, key, value, None if end is None else end + ahead)
+            for name, kept in found
+            for key, value, end in kept
+        )
+        try:
+            await asyncio.to_thread(write_entries, self._kept_in, entries)
+        except OSError as error:
+            log.error("the entries are not kept in '%s': %s", self._kept_in, error.strerror or error)
+
+    def _wall_ahead(self) -> float:
+        """What the time of day is ahead of the monotonic clock: only that means something to the next run."""
+        return self.services.clock.time() - self.services.clock.monotonic()
+
+    # -- chunks -------------------------------------------------------------------------------------------------------
+
+    def _matching(self, cache: LocalCache, glob: str) -> Answer[list[str]]:
+        """The keys that match, at once when there are few to look through."""
+        matches, keys = glob_matcher(glob), cache.keys()
+        return [key for key in keys if matches(key)] if len(keys) <= SWEEP else self._sought(keys, matches)
+
+    async def _sought(self, keys: list[str], matches: Callable[[str], bool]) -> list[str]:
+        found: list[str] = []
+        for begin in range(0, len(keys), SWEEP):
+            found += [key for key in keys[begin : begin + SWEEP] if matches(key)]
+            await self.services.clock.sleep(0)
+        return found
+
+    def _remove_chunk(self, collection: str, glob: str) -> Answer[bool]:
         cache = self.collections.get(collection)
         if cache is None:
             log.error("there is no collection '%s'", collection)
             return False
-        for key, _ in cache.matching(glob_matcher(glob)):
-            cache.remove(key)
+        found = self._matching(cache, glob)
+        return self._removed_later(cache, found) if isinstance(found, Awaitable) else _removed(cache, found)
+
+    async def _removed_later(self, cache: LocalCache, keys: Awaitable[list[str]]) -> bool:
+        found = await keys
+        for begin in range(0, len(found), SWEEP):
+            _removed(cache, found[begin : begin + SWEEP])
+            await self.services.clock.sleep(0)
         return True
 
     @script_function(routes="request failure reply branch local startup")
-    def cache_remove_chunk(self, run: Run, collection: str | None, glob: str) -> int:
+    def cache_remove_chunk(self, run: Run, collection: str | None, glob: str) -> int | Awaitable[int]:
         """Remove all entries of a collection (`default` when it is left out) whose key matches `glob`."""
-        return 1 if self._remove_chunk(DEFAULT if collection is None else collection, glob) else -1
+
+        async def later(removed: Awaitable[bool]) -> int:
+            return 1 if await removed else -1
+
+        removed = self._remove_chunk(DEFAULT if collection is None else collection, glob)
+        return later(removed) if isinstance(removed, Awaitable) else 1 if removed else -1
 
     @mi_command("remove_chunk", "glob", "glob collection", aliases=["cache_remove_chunk"])
-    def mi_remove_chunk(self, glob: str, collection: str = DEFAULT) -> str:
+    def mi_remove_chunk(self, glob: str, collection: str = DEFAULT) -> object:
         """removes all entries of a collection whose key matches a glob pattern"""
-        if not self._remove_chunk(collection, glob):
+
+        async def later(removed: Awaitable[bool]) -> str:
+            await removed
+            return "OK"
+
+        removed = self._remove_chunk(collection, glob)
+        if isinstance(removed, Awaitable):
+            return Later(later(removed))
+        if not removed:
             raise MIError(500, "Internal error")
         return "OK"
 
     @mi_command("fetch_chunk", "glob", "glob collection", aliases=["cache_fetch_chunk"], read_only=True)
-    def mi_fetch_chunk(self, glob: str, collection: str = DEFAULT) -> dict[str, list[dict[str, str]]]:
+    def mi_fetch_chunk(self, glob: str, collection: str = DEFAULT) -> object:
         """tells all entries of a collection whose key matches a glob pattern"""
         cache = self.collections.get(collection)
         if cache is None:
             raise invalid_params(f"Unknown collection '{collection}'")
-        return {"keys": [{"name": key, "value": value} for key, value in cache.matching(glob_matcher(glob))]}
+
+        async def later(keys: Awaitable[list[str]]) -> object:
+            return _shown(cache, await keys)
+
+        found = self._matching(cache, glob)
+        return Later(later(found)) if isinstance(found, Awaitable) else _shown(cache, found)
+
+
+def _removed(cache: LocalCache, keys: Iterable[str]) -> bool:
+    for key in keys:
+        cache.remove(key)
+    return True
+
+
+def _shown(cache: LocalCache, keys: Iterable[str]) -> dict[str, list[dict[str, str]]]:
+    return {"keys": [{"name": key, "value": value} for key, value in cache.in_order(keys)]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from ...cachedb import NotANumber
@@ -73,19 +73,35 @@ class LocalCache:
             raise NotANumber(f"the value of '{key}' is no number")
         return wrap(int(value))
 
-    def matching(self, matches: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
-        """Key and value of all entries whose key `matches`, in the server's order: by the bucket of the key, the
-        newer first in each.  The cache may change meanwhile."""
-        found = [key for key in reversed(self._entries) if matches(key)]
-        for key in sorted(found, key=lambda key: name_hash(key) % self._buckets):
+    def keys(self) -> list[str]:
+        """All keys, the newest first."""
+        return list(reversed(self._entries))
+
+    def in_order(self, keys: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Key and value of some entries, in the server's order: by the bucket of the key.
+
+        Keys of one bucket stay in their order; those that are gone meanwhile are left out.
+        """
+        for key in sorted(keys, key=lambda key: name_hash(key) % self._buckets):
             value = self.fetch(key)
             if value is not None:
                 yield key, value
 
-    def overdue(self) -> list[str]:
-        """The keys whose time is over."""
-        now = self._now()
-        return [key for key, (_, until) in self._entries.items() if until is not None and until <= now]
+    def drop_overdue(self, keys: Iterable[str]) -> None:
+        """Drop those of some keys whose time is over."""
+        now, entries = self._now(), self._entries
+        for key in keys:
+            entry = entries.get(key)
+            if entry is not None and entry[1] is not None and entry[1] <= now:
+                del entries[key]
+
+    def entries(self) -> list[tuple[str, str, float | None]]:
+        """Key, value and end of all entries, the oldest first."""
+        return [(key, value, end) for key, (value, end) in self._entries.items()]
+
+    def put(self, key: str, value: str, end: float | None) -> None:
+        """Keep an entry until `end`, of the time that `now` gives."""
+        self._entries[key] = (value, end)
 
     def __len__(self) -> int:
         """How many entries take memory, those whose time is over included."""
