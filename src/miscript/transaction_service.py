@@ -128,6 +128,9 @@ class TransactionService(Protocol):
     def current(self, run: Run) -> SipTransaction | None:
         """The transaction that a route belongs to."""
 
+    def message_of(self, run: Run, context: str) -> Message | None:
+        """The "request" of the transaction that a route belongs to, or the "reply" that a failure route is about."""
+
     def owner(self, message: Message, *, sent: bool) -> SipTransaction | None:
         """The transaction that a message on the wire belongs to; `sent` tells that it is one of ours.
 

@@ -21,6 +21,8 @@ from ..script.diagnostics import Diagnostics
 from ..script.program import Program
 from ..script.runtime import EventParameters, Run, Script, Symbols
 from ..services import Clock, Levels, Process, Services
+from ..sip.message import Message
+from ..transaction_service import transaction_service
 from ..values import Value
 from .clock import SystemClock
 from .events import LAST_EVENT, EventTable, published_before_the_script
@@ -178,8 +180,17 @@ class Host:
             raise ScriptError(tuple(diagnostics)) from error
         script.launch = self.runner.launch
         script.pause = self._turns.pause
+        script.message_of = self._message_of
         self._script = script
         self._event_table.set_routes(script.named("event_route"))
+
+    def _message_of(self, run: Run, context: str) -> Message | None:
+        """The request or the reply that a run is about, or the other one of its transaction."""
+        message: Message | None = run.message
+        if message is not None and message.is_request is (context == "request"):
+            return message
+        tm = transaction_service(self.services)
+        return None if tm is None else tm.message_of(run, context)
 
     @property
     def script(self) -> Script:

@@ -7,12 +7,14 @@ is handed to a function, goes through these.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 from ..values import Value, plain_text, text_of
 from .avps import avp_assign, avp_at, avp_text
 from .runtime import Run
 from .signatures import VariableAccess
+
+T = TypeVar("T")
 
 
 class VarAccess:
@@ -139,6 +141,38 @@ class TransformedAccess:
     def values(self, run: Run) -> Sequence[Value]:
         value = self.get(run)
         return () if value is None else (value,)
+
+
+class ContextAccess:
+    """`$(<request>name)`, `$(<reply>name)`: a variable of that message of the transaction, whatever the run is about.
+
+    NULL, and not to be written, where there is no such message.
+    """
+
+    __slots__ = ("context", "inner")
+
+    def __init__(self, inner: VariableAccess, context: str) -> None:
+        self.inner = inner
+        self.context = context
+
+    def _with_message(self, run: Run, work: Callable[[], T], otherwise: T) -> T:
+        message = run.script.message_of(run, self.context)
+        if message is None:
+            return otherwise
+        own, run.message = run.message, message
+        try:
+            return work()
+        finally:
+            run.message = own
+
+    def get(self, run: Run) -> Value:
+        return self._with_message(run, lambda: self.inner.get(run), None)
+
+    def set(self, run: Run, value: Value, operator: str = "=") -> bool:
+        return self._with_message(run, lambda: self.inner.set(run, value, operator), False)
+
+    def values(self, run: Run) -> Sequence[Value]:
+        return self._with_message(run, lambda: self.inner.values(run), ())
 
 
 def join(pieces: Sequence[str | Callable[[Run], Value]]) -> Callable[[Run], str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from ..values import Value
-from .access import AvpAccess, SimpleAccess, TransformedAccess, VarAccess, join
+from .access import AvpAccess, ContextAccess, SimpleAccess, TransformedAccess, VarAccess, join
 from .nodes import ActiveIndex, Index, Template, Transformation, Variable
 from .runtime import Run, Symbols
 from .signatures import Catalog, TransformationSignature, VariableAccess
@@ -54,9 +54,10 @@ class Binding:
         if signature is None or signature.bind is None:
             raise CannotBind(f"there is no variable '${node.name}'", node.span)
         try:
-            return signature.bind(node.inner, node.index, self)
+            plain = signature.bind(node.inner, node.index, self)
         except ValueError as error:
             raise CannotBind(f"'{node.text}': {error}", node.span) from error
+        return plain if node.context is None else ContextAccess(plain, node.context)
 
     def getter(self, node: Variable) -> Getter:
         return self.access(node).get

@@ -178,6 +178,8 @@ class Script:
         self.evaluate: Callable[[Run, str], str | None] = lambda run, text: None
         self.launch: Callable[[Run, Launched], None] = lambda run, job: None
         self.pause: Callable[[], Awaitable[None]] | None = None
+        self.message_of: Callable[[Run, str], Any | None] = lambda run, context: run.message
+        """The "request" or the "reply" that a run has to do with; None when there is none."""
 
     def python(self) -> str:
         """The Python code of all routes, for people."""

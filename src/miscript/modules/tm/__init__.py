@@ -27,7 +27,7 @@ from .engine import Engine, context
 from .functions import TmFunctions
 from .relaying import Relaying
 from .requests import Requests
-from .transaction import TERMINATED, ProxyTransaction
+from .transaction import TERMINATED, ClientBranch, ProxyTransaction
 from .variables import TmVariables
 from .writing import TmWriting, appends_of
 
@@ -155,6 +155,12 @@ class TmService:
 
     def current(self, run: Run) -> SipTransaction | None:
         return context(run).transaction
+
+    def message_of(self, run: Run, context_name: str) -> Message | None:
+        found = context(run)
+        if context_name == "request":
+            return None if found.transaction is None else found.transaction.request
+        return found.branch.reply if isinstance(found.branch, ClientBranch) else None
 
     def owner(self, message: Message, *, sent: bool) -> SipTransaction | None:
         return self._module.engine.owner(message, sent=sent)
