@@ -125,3 +125,22 @@ def test_the_end_of_the_host_ends_pieces_that_wait_and_those_that_have_not_begun
         return seen
 
     assert played(play)[0] == ["ended"]
+
+
+def test_what_comes_while_the_host_ends_is_dropped():
+    async def play(tasks):
+        seen = []
+
+        async def piece():
+            seen.append("done")
+
+        tasks.soon(piece(), "a piece")
+        await asyncio.sleep(0.01)
+        end = asyncio.ensure_future(tasks.stop())
+        await asyncio.sleep(0)
+        tasks.soon(piece(), "a piece that is late")
+        await end
+        return seen
+
+    seen, tasks = played(play)
+    assert seen == ["done"] and tasks.busy() == []

@@ -37,6 +37,7 @@ class TaskTable:
         self._pieces: deque[tuple[Coroutine[Any, Any, Any], str]] = deque()
         self._server: asyncio.Task[None] | None = None
         self._rest: asyncio.Future[None] | None = None
+        self._stopping = False
 
     def work(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run something that the script started."""
@@ -44,6 +45,9 @@ class TaskTable:
 
     def soon(self, piece: Coroutine[Any, Any, Any], name: str) -> None:
         """Run something that comes often, and mostly ends without waiting; it must end once it is begun."""
+        if self._stopping:
+            piece.close()
+            return
         self._pieces.append((piece, name))
         if self._rest is not None:
             self._rest.set_result(None)
@@ -134,7 +138,8 @@ class TaskTable:
         return True
 
     async def stop(self) -> None:
-        """Cancel everything and wait for the ends, at most `STOP_SECONDS`."""
+        """Cancel everything and wait for the ends, at most `STOP_SECONDS`; pieces that come from now on are dropped."""
+        self._stopping = True
         while self._pieces:
             self._pieces.popleft()[0].close()
         left = self._work | self._services
