@@ -39,7 +39,7 @@ def number_cell(where: str, column: str, cell: Cell, least: int, most: int) -> i
         raise DatabaseError(f"{where}: '{column}' is NULL, expected a number")
     try:
         number = int(cell)
-    except ValueError:
+    except (ValueError, OverflowError):  # a float may be infinite
         raise DatabaseError(f"{where}: '{column}' is '{text_cell(cell)}', expected a number") from None
     if not least <= number <= most:
         raise DatabaseError(f"{where}: '{column}' is {number}, expected {least} to {most}")

@@ -34,6 +34,9 @@ Work: TypeAlias = "tuple[int, Row | None]"
 BATCH: Final = 200
 """Rows of one transaction."""
 
+PORTION: Final = 25
+"""Rows that are handed over at a time, so that others have their turn."""
+
 CHUNK: Final = 500
 """Rows that are read at a time."""
 
@@ -144,8 +147,8 @@ class TableMirror(Generic[T]):
                 if known:
                     await self._remove(tables, [key for key, _ in known])
                 rows = [row for _, row in known if row is not None] + new
-                if rows:
-                    await tables.insert(self.table, *rows)
+                for begin in range(0, len(rows), PORTION):
+                    await tables.insert(self.table, *rows[begin : begin + PORTION])
         except DatabaseError:
             await self._write_singly(work, undone)
         else:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from ...database import DatabaseError, database_at, url_or_default
@@ -113,7 +114,8 @@ class UserLocation(StoreParameters, Module):
         if not url:
             raise ConfigurationError("db_url must be set, or the global db_default_url", parameter="db_url")
         names = {name: getattr(self, _COLUMN_PARAMETERS.get(name, f"{name}_column"), name) for name in NAMES}
-        format = RowFormat(names, bool(self.use_domain), sip_service(self.services).socket_named)
+        socket_of = lru_cache(1024)(sip_service(self.services).socket_named)  # few sockets, and contacts by the million
+        format = RowFormat(names, bool(self.use_domain), socket_of)
         try:
             database = database_at(self.services.find, url)
         except ConfigurationError as error:

@@ -34,6 +34,8 @@ LONGEST_AGENT: Final = 255
 
 HIGHEST_ID: Final = 2**63 - 1
 
+NO_FLAGS: Final[frozenset[str]] = frozenset()
+
 NAMES: Final = (
     "contact_id", "username", "domain", "contact", "expires", "q", "callid", "cseq", "flags", "cflags", "user_agent",
     "received", "path", "socket", "methods", "sip_instance", "kv_store", "attr", "last_modified",
@@ -97,46 +99,54 @@ class RowFormat:
 
     def contact(self, cells: Sequence[Cell]) -> tuple[str, Contact, dict[str, str]]:
         """AOR, contact and texts kept with the AOR, of a row.  Raises DatabaseError for one that is none."""
-        cell = dict(zip(NAMES, cells, strict=True))
-        id = number_cell("a contact", self.columns["contact_id"], cell["contact_id"], 0, HIGHEST_ID)
+        (
+            key, user, domain, uri, expires, q, call_id, cseq, flags, cflags, agent,
+            received, path, socket, methods, instance, keys, attributes, modified,
+        ) = cells  # fmt: skip
+        id = self._number("a contact", "contact_id", key, 0, HIGHEST_ID)
         where = f"contact {id}"
-
-        def number(name: str, least: int, most: int) -> int:
-            return number_cell(where, self.columns[name], cell[name], least, most)
-
-        def text(name: str) -> str | None:
-            return None if cell[name] is None else text_cell(cell[name])
-
-        uri, user = text_cell(cell["contact"]), text_cell(cell["username"])
+        address, name, place = text_cell(uri), text_cell(user), text_cell(socket)
         try:
-            SipUri.parse(uri)
+            SipUri.parse(address)
         except SipSyntaxError as error:
-            raise DatabaseError(f"{where}: '{uri}' is no URI: {error.message}") from error
-        if not user:
+            raise DatabaseError(f"{where}: '{address}' is no URI: {error.message}") from error
+        if not name:
             raise DatabaseError(f"{where}: '{self.columns['username']}' is empty, expected the user of an AOR")
-        domain, place = text_cell(cell["domain"]), text_cell(cell["socket"])
         contact = Contact(
-            uri=uri,
-            expires=number("expires", 0, 2**40),
-            q=_q(where, self.columns["q"], cell["q"]),
-            call_id=text_cell(cell["callid"]),
-            cseq=number("cseq", 0, 2**32 - 1),
-            user_agent=text_cell(cell["user_agent"]),
-            received=text("received") or None,
-            path=text("path") or None,
+            uri=address,
+            expires=self._number(where, "expires", expires, 0, 2**40),
+            q=_q(where, self.columns["q"], q),
+            call_id=text_cell(call_id),
+            cseq=self._number(where, "cseq", cseq, 0, 2**32 - 1),
+            user_agent=text_cell(agent),
+            received=_text(received) or None,
+            path=_text(path) or None,
             socket=self.socket_of(place) if place else None,
-            methods=ALL_METHODS if cell["methods"] is None else number("methods", -(2**31), ALL_METHODS) & ALL_METHODS,
-            instance=text("sip_instance"),
-            flags=number("flags", -(2**31), 2**32),
-            branch_flags=frozenset(text_cell(cell["cflags"]).split()),
-            attributes=text("attr"),
-            modified=float(number("last_modified", -(2**40), 2**40)) if cell["last_modified"] is not None else 0.0,
+            methods=ALL_METHODS
+            if methods is None
+            else self._number(where, "methods", methods, -(2**31), ALL_METHODS) & ALL_METHODS,
+            instance=_text(instance),
+            flags=self._number(where, "flags", flags, -(2**31), 2**32),
+            branch_flags=frozenset(text_cell(cflags).split()) if cflags else NO_FLAGS,
+            attributes=_text(attributes),
+            modified=0.0
+            if modified is None
+            else float(self._number(where, "last_modified", modified, -(2**40), 2**40)),
             id=id,
         )
         if place and contact.socket is None:
             log.warning("%s came by '%s', which is none of our sockets", where, place)
-        aor = f"{user}@{domain}" if self.with_domain and domain else user
-        return aor, contact, keys_of(where, text("kv_store"))
+        aor = f"{name}@{text_cell(domain)}" if self.with_domain and domain else name
+        return aor, contact, keys_of(where, _text(keys)) if keys else {}
+
+    def _number(self, where: str, name: str, cell: Cell, least: int, most: int) -> int:
+        if type(cell) is int and least <= cell <= most:  # nearly always
+            return cell
+        return number_cell(where, self.columns[name], cell, least, most)
+
+
+def _text(cell: Cell) -> str | None:
+    return None if cell is None else text_cell(cell)
 
 
 def _q(where: str, column: str, cell: Cell) -> int:
