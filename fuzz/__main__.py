@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 SECONDS = 30
+DOORS = "doors"
+"""The target that is no parser but a whole host, attacked from outside (`fuzz.doors`)."""
 MEMORY_MB = 1024
 LONGEST = 4096
 """Bytes of the largest input."""
@@ -42,11 +44,18 @@ def main() -> int:
         return fuzz(asked.targets[0], asked.seconds, asked.corpus)
     from .targets import TARGETS
 
-    unknown = set(asked.targets) - set(TARGETS)
+    known = (*TARGETS, DOORS)
+    unknown = set(asked.targets) - set(known)
     if unknown:
-        raise SystemExit(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
+        raise SystemExit(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     found = []
-    for name in asked.targets or TARGETS:
+    for name in asked.targets or known:
+        if name == DOORS:
+            from .doors import main as attack_doors
+
+            print(f"{name}: five attackers at the SIP doors of a host", flush=True)
+            found += [name] if attack_doors(asked.seconds) else []
+            continue
         command = [
             sys.executable,
             "-m",
