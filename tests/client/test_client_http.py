@@ -373,7 +373,7 @@ async def test_the_deadline_is_that_of_the_whole_call(connect, way):
             await over.wait()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=4096)
     port = server.sockets[0].getsockname()[1]
     async with connect(f"http://127.0.0.1:{port}/mi") as node:
         began = asyncio.get_running_loop().time()

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from ...errors import ConfigurationError
 from ...exports import parameter, statistic
-from ...mi.jsonrpc import Failure, Request, Response, parse, server_error
+from ...mi.jsonrpc import Failure, Id, Request, Response, parse, server_error
 from ...mi.origin import Backend, Identity, Origin
 from ...mi_door import MAX_COMMANDS, MiDoor
 from ...owned_paths import MAX_SOCKET_PATH, bind_socket, check_place, ownership, user_name
@@ -65,6 +65,9 @@ class MiDatagram(MiDoor):
     _socket: socket.socket | None = None
     _socket_file: tuple[int, int] | None = None
     _sender: Sender | None = None
+    _udp_peer: Peer | None = None
+    """Who sent the last datagram."""
+    _udp_origin: Origin
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -182,8 +185,11 @@ class MiDatagram(MiDoor):
     def _receive_udp(self) -> tuple[bytes, Peer | None, Origin]:
         assert self._socket is not None
         data, peer = self._socket.recvfrom(self._size)
-        source = _address(peer)
-        return data, peer, self.origin(source, self._address, peer=f"{source[0]}:{source[1]}")
+        if peer != self._udp_peer or self._udp_origin.guard is not self.access:
+            source = _address(peer)
+            self._udp_peer = peer
+            self._udp_origin = self.origin(source, self._address, peer=f"{source[0]}:{source[1]}")
+        return data, peer, self._udp_origin
 
     def _receive_unix(self) -> tuple[bytes, Peer | None, Origin]:
         assert self._socket is not None
@@ -200,18 +206,14 @@ class MiDatagram(MiDoor):
         return origin
 
     def _serve(self, data: bytes, peer: Peer | None, origin: Origin) -> None:
-        message = parse(data)
-        answer = self.run(message, origin)
-        id_ = message.id if isinstance(message, Request | Failure) else None
-        if isinstance(answer, bytes):
-            if answer and peer is not None:
-                self._send(answer, peer, id_)
-        else:
-            self.services.tasks.spawn(self._serve_later(answer, peer, id_), "mi_datagram")
+        answer = self.run_bytes(data, origin)
+        if not isinstance(answer, bytes):
+            self.services.tasks.spawn(self._serve_later(answer, peer, _id(data)), "mi_datagram")
+        elif answer and peer is not None:
+            fits = len(answer) < self._size and len(answer) <= MAX_UDP
+            self._send(answer, peer, None if fits else _id(data))  # only a refusal needs the id
 
-    async def _serve_later(
-        self, waiting: Coroutine[Any, Any, bytes], peer: Peer | None, id_: str | float | None
-    ) -> None:
+    async def _serve_later(self, waiting: Coroutine[Any, Any, bytes], peer: Peer | None, id_: Id) -> None:
         answer = await waiting
         if answer and peer is not None:
             self._send(answer, peer, id_)
@@ -239,7 +241,7 @@ class MiDatagram(MiDoor):
 
     # -- answers ----------------------------------------------------------------------------------------------
 
-    def _send(self, answer: bytes, peer: Peer, id_: str | float | None) -> None:
+    def _send(self, answer: bytes, peer: Peer, id_: Id) -> None:
         if self._sender is None:
             return  # the host has stopped
         if len(answer) >= self._size:
@@ -247,7 +249,7 @@ class MiDatagram(MiDoor):
         if not self._sender.send(answer, peer):
             self._sender.send(self._too_large(len(answer), MAX_UDP, id_), peer)
 
-    def _too_large(self, size: int, limit: int, id_: str | float | None) -> bytes:
+    def _too_large(self, size: int, limit: int, id_: Id) -> bytes:
         self.large_replies.add()
         data = f"the answer has {size} bytes, a datagram here at most {limit} (socket_buf_size {self._size})"
         return Response(error=server_error(data), id=id_).body(bool(self.pretty_printing))
@@ -272,6 +274,12 @@ def _udp_address(name: str) -> tuple[str, int]:
 def _address(name: Any) -> Address:
     """The address of a socket; UNIX sockets have none."""
     return (str(name[0]), int(name[1])) if isinstance(name, tuple) else NOWHERE
+
+
+def _id(data: bytes) -> Id:
+    """The id of the request in a datagram, none if that is no single request."""
+    message = parse(data)
+    return message.id if isinstance(message, Request | Failure) else None
 
 
 def _source(origin: Origin) -> str:
