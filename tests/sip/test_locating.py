@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miscript.sip import SipUri
-from miscript.sip.locating import MAX_TARGETS, Naptr, Srv, in_order, locate
+from miscript.sip.locating import MAX_TARGETS, Naptr, Srv, in_order, locate, sent_from
+from miscript.sip.sockets import ListeningSocket
 
 
 @dataclass
@@ -148,3 +149,18 @@ def test_the_order_keeps_every_record_once_and_the_priorities(records):
     ordered = in_order(records, Random(1).random)
     assert sorted(map(str, ordered)) == sorted(str(record) for record in records if record.target != ".")
     assert [record.priority for record in ordered] == sorted(record.priority for record in ordered)
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("sip:bob@example.com", "sip:bob@example.com;transport=tcp"),
+        ("sip:10.0.0.1:5070;lr?h=v", "sip:10.0.0.1:5070;lr;transport=tcp?h=v"),
+        ("sip:bob@example.com;transport=udp", "sip:bob@example.com;transport=udp"),
+        ("sips:bob@example.com", "sips:bob@example.com"),
+    ],
+)
+def test_a_chosen_socket_decides_the_transport_that_a_uri_leaves_open(uri, expected):
+    socket = ListeningSocket("tcp", "10.0.0.9", 5060)
+    assert str(sent_from(SipUri.parse(uri), socket)) == expected
+    assert str(sent_from(SipUri.parse(uri), None)) == uri

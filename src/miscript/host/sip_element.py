@@ -20,7 +20,7 @@ from ..errors import ConfigurationError
 from ..script.runtime import ErrorInfo, Run
 from ..services import Counter, Routes, Services
 from ..sip import Message, SipSyntaxError, SipUri
-from ..sip.locating import Lookup, locate
+from ..sip.locating import Lookup, locate, sent_from
 from ..sip.received import Received
 from ..sip.refusing import refusal, salvaged
 from ..sip.replies import local_tag, make_reply, next_target, passed_back, reply_target
@@ -353,7 +353,8 @@ class SipElement:
     async def forward(self, message: Message, target: Target | None = None, noted: Noted = ()) -> bool:
         try:
             if target is None:
-                found = await self.resolve(SipUri.parse(message.branch.destination or message.uri or ""))
+                next_hop = SipUri.parse(message.branch.destination or message.uri or "")
+                found = await self.resolve(sent_from(next_hop, message.branch.socket))
                 target = found[0] if found else None
             socket = None if target is None else self.socket_for(target, message)
             if target is None or socket is None or not message.is_request:

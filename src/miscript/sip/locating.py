@@ -9,10 +9,10 @@ Source: RFC 3263 section 4 (finding the server), RFC 2782 (priority and weight o
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from .sockets import DEFAULT_PORTS, Target, ip_address
+from .sockets import DEFAULT_PORTS, ListeningSocket, Target, ip_address
 from .uri import SipUri
 
 MAX_TARGETS: Final = 32
@@ -110,6 +110,14 @@ async def locate(
         records = await lookup.srv(name)
         found += [(transport, record.target, record.port) for record in in_order(records, random)]
     return await _at(found, lookup) if found else await _at([(usual, host, ports.get(usual, ANY_PORT))], lookup)
+
+
+def sent_from(uri: SipUri, socket: ListeningSocket | None) -> SipUri:
+    """`uri` with the transport of the socket that a script has chosen, where it names none itself."""
+    if socket is None or uri.transport is not None or uri.scheme.lower() != "sip":
+        return uri
+    params = f"transport={socket.transport}"
+    return replace(uri, params=f"{uri.params};{params}" if uri.params else params)
 
 
 def in_order(records: Iterable[Srv], random: Callable[[], float]) -> list[Srv]:

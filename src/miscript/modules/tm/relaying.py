@@ -12,6 +12,7 @@ from typing import Final
 
 from ...script.runtime import Run
 from ...sip.branch import Branch
+from ...sip.locating import sent_from
 from ...sip.message import Message
 from ...sip.requests import make_ack, make_cancel, passed_on, via_line
 from ...sip.sockets import ListeningSocket, Target
@@ -129,7 +130,7 @@ class Relaying:
         except SipSyntaxError as error:
             log.error("a branch cannot be sent: %s", error)
             return BAD_MESSAGE
-        targets = await self.engine.sip.resolve(next_hop)
+        targets = await self.engine.sip.resolve(sent_from(next_hop, where.socket))
         if not targets:
             log.error("'%s' cannot be resolved", next_hop)
             return UNRESOLVABLE
@@ -353,6 +354,6 @@ async def relay_ack(engine: Engine, run: Run, proxy: SipUri | None) -> int:
     """Pass the ACK of a 2xx on: it belongs to no transaction."""
     target = None
     if proxy is not None and run.message.branch.destination is None:
-        targets = await engine.sip.resolve(proxy)
+        targets = await engine.sip.resolve(sent_from(proxy, run.message.branch.socket))
         target = targets[0] if targets else None
     return 1 if await engine.sip.forward(run.message, target) else SEND_FAILED
