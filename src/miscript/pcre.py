@@ -147,8 +147,7 @@ def compile_pcre(pattern: str, options: PcreOption = PcreOption.NONE) -> PcrePat
 @cache
 def pcre_library() -> ctypes.CDLL:
     """The library.  Raises ConfigurationError when this machine has none."""
-    found = ctypes.util.find_library("pcre2-8")
-    for name in (*_NAMES, *((found,) if found else ())):
+    for name in _library_names():
         try:
             return _declared(ctypes.CDLL(name))
         except OSError:
@@ -156,6 +155,14 @@ def pcre_library() -> ctypes.CDLL:
     raise ConfigurationError(
         "the library PCRE2 is not there", help="install it: 'libpcre2-8-0' of Debian, 'pcre2' of others"
     )
+
+
+def _library_names() -> Iterator[str]:
+    """Names to try; looking through the system runs programs, so that comes last."""
+    yield from _NAMES
+    found = ctypes.util.find_library("pcre2-8")
+    if found is not None:
+        yield found
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
