@@ -2,6 +2,7 @@
 a HEP collector.  Addresses of the manual's network are given to the peers of the test, nothing else is changed."""
 
 import asyncio
+import shutil
 import sqlite3
 
 import pytest
@@ -9,7 +10,9 @@ from click.testing import CliRunner
 
 from freeswitch_peer import FreeswitchPeer
 from miscript.cli.db import command as db_command
+from miscript.errors import MIError
 from real_peers import DIALOG, collector, gateway, running
+from redis_servers import RedisServer
 from sipp_calls import free_port
 
 pytestmark = pytest.mark.e2e
@@ -50,9 +53,25 @@ async def test_a_command_with_parameters_removes_what_they_name(example):
     async with running(HEAD + body + f'route[example] {{\n{example}\nxlog("$rc\\n");\n}}') as script:
         assert (await script.mi("cache_fetch", "local", "password_user1"))["value"] == "x"
         assert await script.route("example") == "1\n"
-        with pytest.raises(Exception, match="Value not found"):
+        with pytest.raises(MIError, match="Value not found"):
             await script.mi("cache_fetch", "local", "password_user1")
         assert (await script.mi("cache_fetch", "local", "other"))["value"] == "y"
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+async def test_a_key_is_removed_from_redis_for_all_hosts():
+    redis = await asyncio.to_thread(RedisServer)
+    try:
+        text = f'{HEAD}loadmodule "cachedb_redis.so"\nmodparam("cachedb_redis", "cachedb_url", "{redis.url()}")\n'
+        example = 'route[example] {\nmi("cache_remove redis password_user1");\nxlog("$rc\\n");\n}'
+        async with running(text + example) as script, running(text) as other:
+            await other.mi("cache_store", "redis", "password_user1", "x")
+            assert (await script.mi("cache_fetch", "redis", "password_user1"))["value"] == "x"
+            assert await script.route("example") == "1\n"
+            with pytest.raises(MIError, match="Value not found"):
+                await other.mi("cache_fetch", "redis", "password_user1")
+    finally:
+        await asyncio.to_thread(redis.end)
 
 
 async def test_the_answer_of_a_command_tells_destinations_of_the_table_as_probes_found_them(tmp_path):
