@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from .sip.message import Message
+from .sip.replies import wanted_headers
 from .sip.syntax import SipSyntaxError
 from .transaction_service import transaction_service
 
@@ -44,5 +45,5 @@ def _send(services: Services, run: Run, request: Message, status: int, reason: s
     if tm is not None and transaction is None and sl is None:
         transaction = tm.create(run)
     if tm is not None and transaction is not None:
-        return tm.reply(transaction, status, reason, headers=request.reply_headers, body=request.reply_body)
+        return tm.reply(transaction, status, reason, headers=wanted_headers(request, status), body=request.reply_body)
     return sl is not None and sl.send_reply(request, status, reason)

@@ -240,8 +240,8 @@ def test_a_branch_without_any_reply_is_cancelled_with_its_first_one():
 
 def test_branches_are_tried_one_after_the_other():
     script = """
-    route { append_msg_branch("sip:carol@10.0.0.3", "0.5"); $ru_q = 900; serialize_branches(1); t_on_failure("next");
-            t_relay(); }
+    route { append_msg_branch("sip:carol@10.0.0.3", "0.5"); $ru_q = 900; serialize_branches(1); next_branches();
+            t_on_failure("next"); t_relay(); }
     failure_route[next] { if (next_branches()) { t_on_failure("next"); t_relay(); } else t_reply(480, "All tried"); }
     """
     with running(script) as host:
@@ -252,6 +252,47 @@ def test_branches_are_tried_one_after_the_other():
         assert told(alice) == [100]
         answer(host, carol, carol.take()[0], 486)
         assert told(alice) == [480]
+
+
+@pytest.mark.parametrize(
+    "send_it", ['sl_send_reply(302, "Moved")', 't_reply(302, "Moved")', 'send_reply(302, "Moved")']
+)
+def test_a_redirect_tells_where_to_go_instead(send_it):
+    script = f"""route {{ $ru = "sip:b@10.0.0.2"; append_msg_branch("sip:c@10.0.0.3", "0.3"); {send_it}; }}"""
+    with running(script) as host:
+        alice = phone(host, "10.0.0.1")
+        send(host, alice, request())
+        assert alice.take()[-1].headers("Contact") == ["<sip:b@10.0.0.2>, <sip:c@10.0.0.3>;q=0.3"]
+
+
+def test_other_replies_do_not_tell_branches():
+    script = """route { $ru = "sip:b@10.0.0.2"; append_msg_branch("sip:c@10.0.0.3"); t_reply(404, "No"); }"""
+    with running(script) as host:
+        alice = phone(host, "10.0.0.1")
+        send(host, alice, request())
+        assert alice.take()[-1].headers("Contact") == []
+
+
+def test_flags_set_behind_t_relay_are_not_those_of_the_transaction():
+    script = """route { setflag("a"); t_on_reply("r"); t_on_branch("b"); t_relay(); resetflag("a"); setflag("c"); }
+    branch_route[b] { setflag("b"); }
+    onreply_route[r] { xlog("$mf"); }"""
+    with running(script) as host:
+        alice, bob = (phone(host, f"10.0.0.{n}") for n in (1, 2))
+        send(host, alice, request())
+        answer(host, bob, bob.take()[0], 180)
+        assert set(host.output.split()) == {"a", "b"}
+
+
+def test_a_failure_route_says_anew_where_the_request_goes():
+    script = """route { $du = "sip:10.0.0.2"; t_on_failure("f"); t_relay(); }
+    failure_route[f] { xlog("$du"); $ru = "sip:carol@10.0.0.3"; t_relay(); }"""
+    with running(script) as host:
+        alice, bob, carol = (phone(host, f"10.0.0.{n}") for n in (1, 2, 3))
+        send(host, alice, request())
+        answer(host, bob, bob.take()[0], 486)
+        assert told(carol) == ["INVITE"]
+        assert host.output == "<null>"
 
 
 def test_nothing_is_tried_behind_a_6xx_unless_the_script_says_so():
@@ -353,14 +394,18 @@ def test_each_branch_has_its_own_route_edits_flags_and_reply_route():
         assert host.take() == "carol 180 carol 1"
 
 
-def test_a_branch_route_can_drop_its_branch():
+@pytest.mark.parametrize(
+    ("flags", "code", "heard"), [("", "1", [100, 500]), ("no-auto-477", "-1", [100])]
+)  # fmt: skip
+def test_a_branch_route_can_drop_its_branch(flags, code, heard):
     with running(
-        'route { t_on_branch("b"); $var(r) = t_relay(); xlog("$var(r)"); } branch_route[b] { drop; }'
+        f'route {{ t_on_branch("b"); t_relay("{flags}"); xlog("$rc"); }} branch_route[b] {{ drop; }}'
     ) as script:
         alice, bob = phone(script, "10.0.0.1"), phone(script, "10.0.0.2")
-        send(script, alice, request("OPTIONS"))
+        send(script, alice, request())
         assert told(bob) == []
-        assert script.output == "-3"
+        assert told(alice) == heard
+        assert script.output == code
 
 
 def test_a_reply_route_can_drop_provisional_replies_only():

@@ -213,7 +213,42 @@ def test_branches_are_ordered_by_preference_for_one_try_after_the_other():
     body = """$ru_q = 100; append_msg_branch("sip:b1@x", "0.9"); append_msg_branch("sip:b2@x", "0.9");
     append_msg_branch("sip:b3@x", "0.5"); serialize_branches(1); xlog("$(msg.branch.uri[*])\n");
     while (next_branches()) xlog("$(msg.branch.uri[*])\n"); $var(r) = next_branches(); xlog("$var(r)");"""
-    assert run_on(None, body) == "sip:b1@x, sip:b2@x\nsip:b3@x\nsip:bob@10.0.0.2\n-1"
+    assert run_on(None, body) == (
+        "sip:bob@10.0.0.2\nsip:b1@x, sip:b2@x\nsip:b3@x, sip:b2@x\nsip:bob@10.0.0.2, sip:b2@x\n-1"
+    )
+
+
+def test_the_last_group_of_branches_is_told():
+    body = """$ru_q = 900; append_msg_branch("sip:b1@x", "0.5"); serialize_branches(1); xlog("$ru ");
+    next_branches(); xlog("$rc "); next_branches(); xlog("$rc ");  next_branches(); xlog("$rc");"""
+    assert run_on(None, body) == "sip:bob@10.0.0.2 1 2 -1"
+
+
+@pytest.mark.parametrize(
+    ("before", "left"),
+    [
+        ("", "sip:bob@10.0.0.2"),
+        ('$ru_q = 500; append_msg_branch("sip:b1@x", "0.5");', "sip:bob@10.0.0.2, sip:b1@x"),
+        ('append_msg_branch("sip:b1@x");', "sip:bob@10.0.0.2, sip:b1@x"),
+    ],
+)  # fmt: skip
+def test_branches_of_one_preference_stay_for_parallel_forking(before, left):
+    body = f'{before} serialize_branches(1); xlog("$(msg.branch.uri[*])"); if (next_branches()) xlog(" more");'
+    assert run_on(None, body) == left
+
+
+@pytest.mark.parametrize(
+    ("body", "contact"),
+    [
+        ("", "<null>"),
+        ("$ru_q = 500;", "<null>"),
+        ('$rU = "x"; $ru_q = 500;', "Contact: <sip:x@10.0.0.2>;q=0.5"),
+        ('append_msg_branch("sip:b1@x", "1");', "Contact: <sip:b1@x>;q=1"),
+        ('$ru = "sip:a@x"; append_msg_branch("sip:b1@x");', "Contact: <sip:a@x>, <sip:b1@x>"),
+    ],
+)  # fmt: skip
+def test_where_a_redirect_points_to(body, contact):
+    assert run_on(None, f'{body} xlog("$ds");') == contact
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import cast
 from ..exports import Module, script_function, variable
 from ..script.runtime import Run
 from ..sip import SipSyntaxError
+from ..sip.replies import wanted_headers
 from ..sip_service import Replier
 from ..transaction_service import transaction_service
 from ..values import Value
@@ -30,7 +31,7 @@ class Signaling(Module):
             transaction = tm.create(run)
         try:
             if tm is not None and transaction is not None:
-                headers, body = request.reply_headers, request.reply_body
+                headers, body = wanted_headers(request, code), request.reply_body
                 return 1 if tm.reply(transaction, code, reason, headers=headers, body=body) else -1
             return 1 if sl is not None and sl.send_reply(request, code, reason) else -1
         except SipSyntaxError:

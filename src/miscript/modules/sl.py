@@ -14,7 +14,7 @@ from ..exports import Module, parameter, script_function, statistic
 from ..script.runtime import Run
 from ..services import Services
 from ..sip import Message, SipSyntaxError
-from ..sip.replies import local_tag, make_reply
+from ..sip.replies import local_tag, make_reply, wanted_headers
 from ..sip_service import sip_service
 
 
@@ -57,7 +57,10 @@ class Sl(Module):
         return 1
 
     def send_reply(self, request: Message, status: int, reason: str) -> bool:
-        """Send a reply with what `append_to_reply` and `append_body_to_reply` asked for; False when there is nowhere to send it to."""
+        """Send a reply with what `append_to_reply` and `append_body_to_reply` asked for.
+
+        A 3xx tells where to go instead.  False when there is nowhere to send it to.
+        """
         if request.method in (None, "ACK") or not 100 <= status < 700:
             return False
         try:
@@ -66,7 +69,7 @@ class Sl(Module):
                 status,
                 reason,
                 to_tag=self.local_tag(request),
-                headers=request.reply_headers,
+                headers=wanted_headers(request, status),
                 body=request.reply_body,
                 server=self.sip.server,
             )

@@ -17,6 +17,13 @@ NO_Q = -1
 """The preference of a branch that has none."""
 
 
+def q_text(q: int) -> str:
+    """A preference in thousandths as Contact has it: `1`, `0.5`; empty for none."""
+    if q < 0:
+        return ""
+    return "1" if q >= MAX_Q else f"0.{q:03}".rstrip("0").rstrip(".")
+
+
 @dataclass(slots=True)
 class Branch:
     """One destination.

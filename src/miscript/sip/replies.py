@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 
 from ..values import encode
+from .branch import q_text
 from .edits import Edit, replaced
 from .message import Message
 from .name_addr import NameAddr
@@ -116,6 +117,21 @@ def _tagged(value: str, tag: str) -> str:
         return value if NameAddr.parse(value).tag else f"{value};tag={tag}"
     except SipSyntaxError:
         return f"{value};tag={tag}"
+
+
+def redirection(request: Message) -> str | None:
+    """The Contact header field that tells where a request may go instead, without its line end: the Request-URI when
+    it was changed, and the branches.  None without any."""
+    places = [request.branch] if request.branch.uri is not None else []
+    places += request.branches
+    found = [f"<{place.uri}>{f';q={q_text(place.q)}' if place.q >= 0 else ''}" for place in places]
+    return f"Contact: {', '.join(found)}" if found else None
+
+
+def wanted_headers(request: Message, status: int) -> Sequence[str]:
+    """The header fields that a reply gets: those that the script asked for, and in a 3xx where to go instead."""
+    contact = redirection(request) if 300 <= status < 400 else None
+    return request.reply_headers if contact is None else [*request.reply_headers, f"{contact}\r\n"]
 
 
 def local_tag(secret: str, request: Message) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Final
 
 from ...exports import BoundNumber, BoundText, bound_function, script_function, variable
@@ -20,7 +21,8 @@ from ...script.runtime import Run
 from ...script.signatures import Binder, VariableAccess
 from ...services import Services
 from ...sip import Message
-from ...sip.branch import MAX_Q, NO_Q, Branch
+from ...sip.branch import MAX_Q, NO_Q, Branch, q_text
+from ...sip.replies import redirection
 from ...sip_service import sip_service
 from ...values import NumberWithText, Value
 from .message_parts import list_access
@@ -34,15 +36,13 @@ MAX_BRANCHES: Final = 30
 SERIAL: Final = "serial_branch"
 """The AVP that keeps what `next_branches()` will try, the next group first."""
 
+LAST_GROUP: Final = 2
+"""`next_branches()` when nothing waits behind the group that it took."""
+
 Field = tuple[Callable[[Branch, str], Value], Callable[[Branch, Value, Services], bool]]
 
 
 # -- fields of a branch ---------------------------------------------------------------------------------------------
-
-
-def q_text(q: int) -> str:
-    """Thousandths as a preference is written: `0.5`, `1`; empty for none."""
-    return "" if q == NO_Q else f"{q / 1000:.3f}".rstrip("0").rstrip(".")
 
 
 def q_of(text: str) -> int | None:
@@ -200,47 +200,47 @@ class MessageBranches(CorePart):
 
     @script_function()
     def serialize_branches(self, run: Run, clear: int, keep_order: int = 0) -> int:
-        """Order all branches by preference: those with the highest stay, the others wait for `next_branches()`.
+        """Put all branches, the Request-URI among them, aside for `next_branches()`, by preference; it stays as it is.
 
-        With `clear`, what waits from before is forgotten.  With `keep_order`, each branch is a group of its own, in
-        the order that they have.
+        Nothing is done when there are no branches, or all have one preference.  With `clear`, what waits from before
+        is forgotten.  With `keep_order`, each branch is a group of its own, in the order that they have.
         """
         message: Message | None = run.message
         if message is None or not message.is_request:
             return -1
         branches = [branch.copy() for branch in all_branches(run)]
         branches[0].uri = message.uri
-        groups: list[list[Branch]] = []
+        if len(branches) == 1 or (not keep_order and len({branch.q for branch in branches}) == 1):
+            return 1
         if keep_order:
             groups = [[branch] for branch in branches]
         else:
-            for branch in sorted(branches, key=lambda branch: -branch.q):
-                if groups and groups[-1][0].q == branch.q:
-                    groups[-1].append(branch)
-                else:
-                    groups.append([branch])
+            ordered = sorted(branches, key=lambda branch: -branch.q)
+            groups = [list(group) for _, group in groupby(ordered, key=lambda branch: branch.q)]
         waiting = [] if clear else run.avps.get(SERIAL, [])
-        new: list[Value] = [_packed(group) for group in reversed(groups[1:])]
-        run.avps[SERIAL] = [*waiting, *new]
-        if not run.avps[SERIAL]:
-            del run.avps[SERIAL]
-        message.branch, message.branches = groups[0][0], groups[0][1:]
+        run.avps[SERIAL] = [*waiting, *map(_packed, reversed(groups))]
+        message.branches = []
         return 1
 
     @script_function()
     def next_branches(self, run: Run) -> int:
-        """Take the next group of branches that wait; false when there is none."""
+        """Take the next group of branches that wait: 1, and 2 for the last group; false when there is none.
+
+        The first becomes the Request-URI, the others are added to the branches that are there.
+        """
         waiting = run.avps.get(SERIAL)
         message: Message | None = run.message
         if not waiting or message is None or not message.is_request:
             return -1
         group = self._unpacked(waiting.pop())
-        if not waiting:
+        is_last = not waiting
+        if is_last:
             del run.avps[SERIAL]
         if not group:
             return -1
-        message.branch, message.branches = group[0], group[1:]
-        return 1
+        message.branch = group[0]
+        message.branches += group[1 : 1 + MAX_BRANCHES - len(message.branches)]
+        return LAST_GROUP if is_last else 1
 
     def _unpacked(self, packed: Value) -> list[Branch]:
         try:
@@ -344,11 +344,8 @@ class MessageBranches(CorePart):
 
     @variable("ds")
     def destination_set(self, run: Run) -> Value:
-        """All branches as a Contact header field of a redirect has them; NULL without any."""
-        found = [
-            f"<{branch.uri}>{f';q={q_text(branch.q)}' if branch.q != NO_Q else ''}" for branch in more_branches(run)
-        ]
-        return f"Contact: {', '.join(found)}" if found else None
+        """The Contact of a redirect: the Request-URI if it was changed, and the branches; NULL without any."""
+        return None if run.message is None else redirection(run.message)
 
 
 def _first_uri(run: Run) -> Value:

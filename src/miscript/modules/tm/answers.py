@@ -173,6 +173,7 @@ class Answers:
     async def _failure_route(self, name: str, transaction: ProxyTransaction, winner: ClientBranch) -> None:
         message = transaction.request.copy()
         message.branch = winner.where.copy()
+        message.branch.destination = message.branch.path = None  # the script says anew where it goes
         message.branches = []
 
         def prepare(run: Run) -> None:

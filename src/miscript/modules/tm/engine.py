@@ -208,7 +208,7 @@ class Engine:
         transaction.armed = armed
         transaction.machine.timers = transaction.timers(self.base)
         transaction.reply_target = target
-        transaction.avps, transaction.flags = run.avps, run.flags
+        transaction.avps, transaction.flags = run.avps, set(run.flags)
         self._by_key[key] = transaction
         here.transaction = transaction
         run.data.setdefault("at_end", []).append(lambda: self._script_ended(transaction))

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from ...exports import Pattern, script_function
 from ...script.runtime import Run
+from ...sip.replies import wanted_headers
 from ...sip.sockets import split_socket
 from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri
 from ...values import Value, encode
 from .engine import Context, Engine, context
-from .relaying import NO_DESTINATION, SEND_FAILED, UNRESOLVABLE, Relaying, relay_ack
+from .relaying import DROPPED, NO_DESTINATION, SEND_FAILED, UNRESOLVABLE, Relaying, relay_ack
 from .requests import NotSentError, Requests, address_of
 from .transaction import SEND_FAILED as SEND_FAILED_REPLY
 from .transaction import UNRESOLVABLE as UNRESOLVABLE_REPLY
@@ -32,6 +33,13 @@ ALREADY_THERE: Final = -10
 
 END_TO_END: Final = -2
 """`t_check_trans` for the ACK of a 2xx."""
+
+NOT_RELAYED: Final = {
+    UNRESOLVABLE: UNRESOLVABLE_REPLY,
+    SEND_FAILED: SEND_FAILED_REPLY,
+    DROPPED: (500, "Server error occurred (1/TM)"),
+}
+"""What who sent a request is told, unless the script says `no-auto-477`."""
 
 RELAY_FLAGS: Final = frozenset({"no-auto-477", "no-dns-failover", "pass-reason-hdr", "allow-no-cancel"})
 
@@ -107,7 +115,7 @@ class TmFunctions(Base):
         transaction = self._made(run, trying=False)
         if transaction is None or transaction.is_local or not 100 <= code < 700:
             return -1
-        headers = run.message.reply_headers if run.message is not None else ()
+        headers = wanted_headers(run.message, code) if run.message is not None else ()
         body = body or (run.message.reply_body if run.message is not None else b"")
         if not self.engine.reply(transaction, code, reason, headers=headers, body=body):
             return -1
@@ -126,7 +134,7 @@ class TmFunctions(Base):
         if message is None or number is None:
             return -1
         found = self.engine.find_invite(callid or message.call_id or "", number, local=False)
-        headers = message.reply_headers
+        headers = wanted_headers(message, code)
         return 1 if found is not None and self.engine.reply(found, code, reason, headers=headers) else -1
 
     # -- relaying ---------------------------------------------------------------------------------------------
@@ -164,10 +172,13 @@ class TmFunctions(Base):
         if "allow-no-cancel" in wanted:
             asked = ",".join(run.message.headers("Request-Disposition"))
             transaction.keeps_branches = "no-cancel" in {word.strip().lower() for word in asked.split(",")}
+        transaction.flags = run.flags
         code = await self.relaying.relay(run, transaction, proxy, failover="no-dns-failover" not in wanted)
+        if run.kind != "failure_route":
+            run.flags = set(transaction.flags)  # what the route sets from here on is its own affair
         if code > 0 or not new:
             return code
-        reply = {UNRESOLVABLE: UNRESOLVABLE_REPLY, SEND_FAILED: SEND_FAILED_REPLY}.get(code)
+        reply = NOT_RELAYED.get(code)
         if "no-auto-477" not in wanted and reply is not None and self.engine.reply(transaction, *reply):
             return 1
         if not transaction.reply_status >= 200:
@@ -272,7 +283,9 @@ class TmFunctions(Base):
         if transaction is None:
             return -1
         if which == "all":
-            return -1 if any(branch.received_status is not None for branch in transaction.branches) else 1
+            branch = context(run).branch
+            others = (other for other in transaction.branches if run.kind != "onreply_route" or other is not branch)
+            return -1 if any(other.received_status is not None for other in others) else 1
         branch = context(run).branch
         local = getattr(branch, "is_local", None) if run.kind == "failure_route" else transaction.local_last
         return 1 if local else -1
@@ -285,11 +298,11 @@ class TmFunctions(Base):
 
     @script_function(routes="request branch")
     def t_flush_flags(self, run: Run) -> int:
-        """Write the flags of the message to its transaction."""
+        """Write the flags of the message to its transaction, which took them when it was made or relayed."""
         transaction = context(run).transaction
         if transaction is None:
             return -1
-        transaction.flags = run.flags
+        transaction.flags = set(run.flags)
         return 1
 
     # -- requests of our own ----------------------------------------------------------------------------------
@@ -334,6 +347,8 @@ def reply_code(run: Run) -> int:
     """What `$T_reply_code` tells; 0 without a reply."""
     if run.kind == "onreply_route" and run.message is not None and run.message.status is not None:
         return int(run.message.status)
+    if run.kind == "branch_route":
+        return 0
     here = context(run)
     if run.kind == "failure_route" and here.branch is not None and here.transaction is not None:
         return here.transaction.reply_status if here.transaction.final_sent else getattr(here.branch, "status", 0)

@@ -30,7 +30,8 @@ NO_DESTINATION: Final = -3
 UNRESOLVABLE: Final = -4
 FILTERED: Final = -5
 SEND_FAILED: Final = -6
-DROPPED: Final = 0
+DROPPED: Final = -1
+"""The branch route wants none of the branches."""
 """Return codes of `t_relay`; a branch that its route dropped has none."""
 
 ELSEWHERE: Final = 'Reason: SIP ;cause=200 ;text="Call completed elsewhere"\r\n'
@@ -92,7 +93,7 @@ class Relaying:
             if transaction.cancelled or transaction.final_sent or len(transaction.branches) >= MAX_BRANCHES:
                 break
             result = await self._branch(run, transaction, where, proxy, failover)
-            code = result if result != DROPPED and code <= 0 else code
+            code = result if result > 0 or code in (NO_DESTINATION, DROPPED) else code
         if transaction.cancelled and not transaction.pending and not transaction.final_sent:
             self.engine.reply(transaction, 487, "Request Terminated")
         return code

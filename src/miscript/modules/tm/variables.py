@@ -54,8 +54,11 @@ class TmVariables(Base):
 
     @variable("T_ruri")
     def branch_uri(self, run: Run) -> Value:
-        """The Request-URI of the current branch, without one that of the last branch."""
+        """The Request-URI of the current branch, without one that of the last branch; that of a request without a
+        transaction."""
         here = context(run)
+        if here.transaction is None and run.message is not None:
+            return run.message.uri if run.message.is_request else None
         branch = here.branch
         if branch is None and here.transaction is not None and here.transaction.branches:
             branch = here.transaction.branches[-1]
