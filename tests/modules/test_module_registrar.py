@@ -106,17 +106,37 @@ def test_with_force_the_oldest_contact_makes_room():
         assert refused.status == 503
 
 
-def test_an_old_cseq_is_a_retransmission_at_first_and_then_an_error():
-    with registrar(parameters='modparam("usrloc", "cseq_delay", 5)') as script:
+def test_a_known_cseq_is_a_retransmission_at_first_and_then_an_error():
+    parameters = 'modparam("usrloc", "cseq_delay", 5)\nmodparam("registrar", "allow_dup_cseq", 0)'
+    with registrar(parameters=parameters) as script:
+        phone = Phone(script, cseq=10)
+        phone.register("<sip:a@10.0.0.9>")
+        phone.cseq -= 1
+        assert phone.register("<sip:a@10.0.0.9>;expires=100").header("Contact") == "<sip:a@10.0.0.9>;expires=3600"
+        script.advance(6)
+        phone.cseq -= 1
+        answer = phone.register("<sip:a@10.0.0.9>;expires=100")
+        assert (answer.status, answer.header("P-Registrar-Error")) == (400, "Invalid CSeq number")
+
+
+def test_an_old_cseq_is_an_error():
+    with registrar() as script:
         phone = Phone(script, cseq=10)
         phone.register("<sip:a@10.0.0.9>")
         phone.cseq = 3
-        assert phone.register("<sip:a@10.0.0.9>;expires=100").header("Contact") == "<sip:a@10.0.0.9>;expires=3600"
-        script.advance(6)
         answer = phone.register("<sip:a@10.0.0.9>;expires=100")
         assert (answer.status, answer.header("P-Registrar-Error")) == (400, "Invalid CSeq number")
         phone.call_id = "call-2"
         assert phone.register("<sip:a@10.0.0.9>;expires=100").header("Contact") == "<sip:a@10.0.0.9>;expires=100"
+
+
+def test_a_contact_that_means_the_same_takes_the_place_of_the_other():
+    with registrar() as script:
+        phone = Phone(script)
+        phone.register("<sip:a@10.0.0.9>")
+        assert phone.register("<sip:%61@10.0.0.9;ob>;expires=100").header("Contact") == (
+            "<sip:%61@10.0.0.9;ob>;expires=100"
+        )
 
 
 @pytest.mark.parametrize(("allowed", "seconds"), [(1, 100), (0, 3600)])

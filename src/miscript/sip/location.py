@@ -10,7 +10,7 @@ Source: RFC 3261 section 10 (registrations); OpenSIPS manual, module usrloc.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, TypeAlias
@@ -20,6 +20,7 @@ from .name_addr import NameAddr
 from .sockets import ListeningSocket
 from .syntax import SipSyntaxError
 from .uri import SipUri
+from .uri_comparison import same_uri_text
 
 PERMANENT: Final = 0
 """The time of a contact that never ends."""
@@ -139,14 +140,20 @@ class Record:
         """The contact that is the same as another one."""
         match matching:
             case Match.URI:
-                return next((c for c in self.contacts if c.uri == uri), None)
+                return _with_uri(uri, self.contacts)
             case Match.URI_AND_CALL_ID:
-                return next((c for c in self.contacts if c.uri == uri and c.call_id == call_id), None)
+                return _with_uri(uri, [contact for contact in self.contacts if contact.call_id == call_id])
             case name:
                 wanted = _parameter(uri, name)
                 if wanted is None:
                     return self.find(uri, call_id, Match.URI)
                 return next((c for c in self.contacts if _parameter(c.uri, name) == wanted), None)
+
+
+def _with_uri(uri: str, contacts: Sequence[Contact]) -> Contact | None:
+    """The contact whose URI is written like that, else one whose URI means the same."""
+    written = next((contact for contact in contacts if contact.uri == uri), None)
+    return written or next((contact for contact in contacts if same_uri_text(contact.uri, uri)), None)
 
 
 def _parameter(uri: str, name: str) -> str | None:

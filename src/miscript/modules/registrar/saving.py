@@ -25,8 +25,8 @@ class Policy:
     """What `save()` goes by, beside the request.
 
     `template` has what all contacts of the request share.  `max_contacts` is 0 without a limit; with `force` the
-    oldest ones make room.  An old CSeq within `cseq_delay` seconds is a retransmission; `duplicate_cseq` lets the
-    same CSeq change a contact again.  `deviation` is the most seconds by which a lifetime is varied.
+    oldest ones make room.  A CSeq that is known, within `cseq_delay` seconds, is a retransmission, unless
+    `duplicate_cseq` lets it change a contact again.  `deviation` is the most seconds by which a lifetime is varied.
     """
 
     template: Contact
@@ -44,7 +44,7 @@ def plan(record: Record | None, wishes: Iterable[Wish], policy: Policy, now: flo
     for wish in {wish.uri: wish for wish in wishes}.values():
         old = None if record is None else record.find(wish.uri, policy.template.call_id, policy.matching)
         if old is not None and _is_old(old, policy):
-            if now - old.modified < policy.cseq_delay:
+            if policy.template.cseq == old.cseq and now - old.modified < policy.cseq_delay:
                 continue
             raise bad_request("Invalid CSeq number")
         if wish.seconds:
