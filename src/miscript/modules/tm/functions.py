@@ -283,9 +283,7 @@ class TmFunctions(Base):
         if transaction is None:
             return -1
         if which == "all":
-            branch = context(run).branch
-            others = (other for other in transaction.branches if run.kind != "onreply_route" or other is not branch)
-            return -1 if any(other.received_status is not None for other in others) else 1
+            return -1 if any(branch.received_status is not None for branch in transaction.branches) else 1
         branch = context(run).branch
         local = getattr(branch, "is_local", None) if run.kind == "failure_route" else transaction.local_last
         return 1 if local else -1
