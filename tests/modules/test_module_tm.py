@@ -121,6 +121,29 @@ def test_a_negative_reply_is_repeated_until_its_ack_comes():
         assert told(bob) == []
 
 
+def test_a_2xx_of_the_script_is_repeated_until_its_ack_comes():
+    with running('route { if (is_method("INVITE")) t_reply(200, "OK"); }') as script:
+        alice = phone(script, "10.0.0.1")
+        send(script, alice, request())
+        (ok,) = alice.take()
+        for seconds in (0.6, 1.0, 2.0):
+            script.advance(seconds)
+            assert told(alice) == [200]
+        tag = ok.to.tag
+        send(script, alice, request("ACK", to_tag=tag, branch="z9hG4bKack"))
+        script.advance(40)
+        assert told(alice) == []
+
+
+def test_a_2xx_that_nobody_acknowledges_is_given_up():
+    with running('route { if (is_method("INVITE")) t_reply(200, "OK"); }') as script:
+        alice = phone(script, "10.0.0.1")
+        send(script, alice, request())
+        for _ in range(70):
+            script.advance(1)
+        assert told(alice) == [200] * 11, "RFC 3261 13.3.1.4: T1 doubles up to T2, for 64 T1"
+
+
 @pytest.mark.parametrize(
     ("uri", "code", "answered"),
     [

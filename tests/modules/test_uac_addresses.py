@@ -19,6 +19,7 @@ OLD = '"Alice" <sip:alice@a.com>;tag=1'
         ("batman", "sip:robin@g.org", "batman <sip:robin@g.org>;tag=1"),
         ("batman", "", "batman <sip:alice@a.com>;tag=1"),
         ("", "", "<sip:alice@a.com>;tag=1"),
+        ("Bat Man", "", '"Bat Man" <sip:alice@a.com>;tag=1'),
         ("J. Doe, Esq", "", '"J. Doe, Esq" <sip:alice@a.com>;tag=1'),
         ('"quoted"', "", '"quoted" <sip:alice@a.com>;tag=1'),
     ],

@@ -106,6 +106,7 @@ class Tm(TmFunctions, TmBranches, TmWriting, TmVariables, TmCommands, Module):
         self.requests = Requests(self.engine, self.relaying, self.answers)
         services.provide("tm", TmService(self))
         sip.hooks.replies.append(self.answers.take)
+        sip.hooks.requests.append(self.engine.answered_invites.take)
         sip.hooks.suspended.append(self._suspended)
 
     def init(self) -> None:

@@ -36,6 +36,7 @@ from ...sip.transactions import (
 )
 from ...sip_service import SipService
 from ...transaction_service import Happening, Moment, Watcher
+from .answered_invites import AnsweredInvites
 from .transaction import REQUEST_TIMEOUT, Armed, ClientBranch, ProxyTransaction, Timed
 
 log = logging.getLogger("miscript.tm")
@@ -102,6 +103,7 @@ class Engine:
         self.auto_trying = True
         self.replies_shown_to = ""
         self.deadlines = Deadlines(services.clock)
+        self.answered_invites = AnsweredInvites(self.deadlines)
         self.branches: dict[Key, ClientBranch] = {}
         self._by_key: dict[Key, ProxyTransaction] = {}
         self._by_number: dict[int, ProxyTransaction] = {}
@@ -288,7 +290,14 @@ class Engine:
         if self.replies_shown_to:
             self.show(self.replies_shown_to, data)
         self.send_reply(transaction, status, data)
+        target = transaction.reply_target
+        if transaction.is_invite and 200 <= status < 300 and target is not None and not target.reliable:
+            self.answered_invites.repeat(transaction.request, self.now, self.base, lambda: self._repeat(transaction))
         return True
+
+    def _repeat(self, transaction: ProxyTransaction) -> None:
+        self.count("retransmission_rpl_T2")
+        self._send_back(transaction)
 
     def send_reply(self, transaction: ProxyTransaction, status: int, data: bytes) -> None:
         """Send a reply, one of ours or one that was passed on, to who sent the request."""

@@ -21,6 +21,7 @@ from ...exports import Module, parameter, script_function
 from ...record_routing import RecordRouting, record_routing
 from ...script.runtime import Run
 from ...services import Services
+from ...sip.branch import Branch
 from ...sip.digest_response import Algorithm, Challenge, Credentials, strongest
 from ...sip.message import Message
 from ...sip.name_addr import NameAddr
@@ -183,15 +184,17 @@ class Uac(Module):
     # -- challenges ---------------------------------------------------------------------------------------------------
 
     def _failed(self, happening: Happening) -> None:
-        """All branches failed: keep the reply for the failure route."""
+        """All branches failed: keep the reply for the failure route, and where it came from."""
         happening.transaction.data["uac reply"] = happening.message
+        happening.transaction.data["uac asked"] = None if happening.branch is None else happening.branch.where
 
     @script_function(routes=ROUTES)
     def uac_auth(self, run: Run, algorithms: str | None = None) -> int:
         """Answer the 401 or 407 that a failure route is about: adds credentials to the request and raises its CSeq.
 
-        The script then sends it again.  `algorithms` with commas between limits what is answered to.  -1 when there
-        is no challenge, no password for it, or when it is asked again after an answer.
+        The script then sends it again; it goes where it went, unless the script names another place.  `algorithms`
+        with commas between limits what is answered to.  -1 when there is no challenge, no password for it, or when it
+        is asked again after an answer.
         """
         message, transaction = run.message, self._transaction(run)
         reply = None if transaction is None else transaction.data.get("uac reply")
@@ -217,6 +220,7 @@ class Uac(Module):
             log.error("uac_auth: %s", error)
             return -1
         answered.add(credentials.realm)
+        _back_to(transaction.data.get("uac asked"), message.branch)
         return 1 if _raise_cseq(message, 1) else -1
 
     def _credentials(
@@ -249,6 +253,12 @@ class Uac(Module):
             log.error("uac_inc_cseq: there is no transaction")
             return -1
         return 1 if _raise_cseq(message, cseq) else -1
+
+
+def _back_to(asked: Branch | None, where: Branch) -> None:
+    """Send to the same place again, when the failure route did not choose another."""
+    if asked is not None and where.destination is None and where.path is None and where.uri == asked.uri:
+        where.destination, where.path = asked.destination, asked.path
 
 
 def _challenges(reply: Message, header: str, allowed: list[Algorithm] | None) -> list[Challenge]:

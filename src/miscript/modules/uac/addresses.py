@@ -23,7 +23,7 @@ MAX_KEPT: Final = 2048
 """Longest text that is read back from a Route."""
 
 _SEAL = 12
-_TOKENS = re.compile(r"[A-Za-z0-9.!%*_+`'~ -]+")
+_TOKENS = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 
 
 def renamed(value: str, display: str | None, uri: str) -> str:
