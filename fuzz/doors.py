@@ -40,7 +40,9 @@ MI_PAUSE = 0.1
 READING = 0.1
 BETWEEN_BURSTS = 2.5
 PATIENCE = 10.0
-"""Seconds that a call of MI, or an answer to the phone with its repetitions, may take."""
+"""Seconds that a call of MI may take."""
+TIMER_F = 32.0
+"""Seconds that a phone waits for an answer with all its repetitions (RFC 3261 section 17.1.2.2)."""
 REPEAT_AFTER = 0.3
 MOST_GROWTH_MB = 96
 """Megabytes that the host may need more than at the start."""
@@ -268,21 +270,23 @@ async def mutations(doors: Doors) -> None:
 
 async def half_open(doors: Doors) -> None:
     """Connections that begin a message and say nothing more; those that the host ends are opened anew."""
-    held: list[asyncio.StreamWriter] = []
+    held: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     half = message(1, "INVITE", "TCP")[:-20]
     try:
         while doors.goes_on:
-            held = [writer for writer in held if not writer.transport.is_closing()]
+            for ended in [one for one in held if one[0].at_eof() or one[1].transport.is_closing()]:
+                held.remove(ended)
+                ended[1].transport.abort()
             if len(held) < HALF_OPEN:
                 with contextlib.suppress(OSError, TimeoutError):
                     async with asyncio.timeout(1):
-                        _, writer = await asyncio.open_connection(*doors.address)
-                    held.append(writer)
+                        reader, writer = await asyncio.open_connection(*doors.address)
+                    held.append((reader, writer))
                     writer.write(half[: doors.chance.randint(0, len(half))])
                     doors.report.sent["half-open connections"] += 1
             await asyncio.sleep(0.005)
     finally:
-        for writer in held:
+        for _, writer in held:
             writer.transport.abort()
 
 
@@ -344,7 +348,7 @@ async def phone(doors: Doors) -> None:
 
 
 async def _asked(transport: asyncio.DatagramTransport, own: Phone, data: bytes, call_id: bytes, doors: Doors) -> bool:
-    give_up = time.monotonic() + PATIENCE
+    give_up = time.monotonic() + TIMER_F
     while time.monotonic() < give_up and doors.process.returncode is None:
         transport.sendto(data)
         with contextlib.suppress(TimeoutError):

@@ -15,9 +15,8 @@ Source: RFC 3261 section 7 and 18.3.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from ..values import decode, encode
 from .branch import Branch
@@ -27,10 +26,10 @@ from .headers import HeaderField, header_key
 from .multipart import DescribedBody
 from .name_addr import NameAddr
 from .received import NOT_RECEIVED
-from .sockets import ListeningSocket
 from .syntax import SipSyntaxError
 from .uri import SipUri
 from .via import Via
+from .wishes import NO_WISHES, HopHeader
 
 VERSION = "SIP/2.0"
 
@@ -52,43 +51,20 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-class HopHeader(Protocol):
-    """Header fields that depend on the socket that a request is sent from.  Never changed, only replaced."""
-
-    def text(self, request: Message, socket: ListeningSocket) -> str:
-        """The fields without the last line end; empty for none."""
-
-
-@dataclass(frozen=True, slots=True)
-class ViaWishes:
-    """What a script wants of the Via fields of one request; a new wish makes a new one.
-
-    `rport`: answer to the port that it came from, as if its Via asked for it (RFC 3581).  `own_rport`: ask for the
-    same in our own Via.  `host` and `port` stand in it in place of those of the socket.
-    """
-
-    rport: bool = False
-    own_rport: bool = False
-    host: str | None = None
-    port: int | None = None
-
-
-NO_WISHES = ViaWishes()
-
-
 class Message:
     """A request or a response.
 
     `method` and `uri` (the Request-URI as text) are None in a response, `status` and `reason` in a request.
     `branch` is where the script sends it, `branches` are where it goes too (parallel forking), and `reply_headers`
     the header fields, each with its line end, that a reply of ours gets, `reply_body` its body.  `received` tells where
-    it came from and to; `number` counts the messages of a host from 1, one that nobody received has 0.
+    it came from and to; `last_changes` are made to its bytes when all else is written; `number` counts the messages of
+    a host from 1, one that nobody received has 0.
     """
 
     __slots__ = (
-        "_body", "_edits", "_head", "_status_line", "branch", "branches", "data", "hop_headers", "is_request", "method",
-        "number", "original_uri", "reason", "received", "reply_body", "reply_headers", "status", "version",
-        "via_wishes",
+        "_body", "_edits", "_head", "_status_line", "branch", "branches", "data", "hop_headers", "is_request",
+        "last_changes", "method", "number", "original_uri", "reason", "received", "reply_body", "reply_headers",
+        "status", "version", "via_wishes",
     )  # fmt: skip
 
     def __init__(self, head: Head, start_line: re.Match[bytes]) -> None:
@@ -112,6 +88,7 @@ class Message:
         self.number = 0
         self.received = NOT_RECEIVED
         self.reply_body = b""
+        self.last_changes: tuple[Callable[[bytes], bytes], ...] = ()
         self._edits: list[Edit] = []
         self._body: BodyChange | None = None
         self._status_line: bytes | None = None
@@ -156,6 +133,7 @@ class Message:
         new.hop_headers = self.hop_headers.copy()
         new.via_wishes = self.via_wishes
         new.reply_body = self.reply_body
+        new.last_changes = self.last_changes
         new._edits = self._edits.copy()
         new._body = self._body
         new._status_line = self._status_line
@@ -413,6 +391,15 @@ class Message:
             change = self._body or BodyChange(self.original_body)
             self._body = replace(change, edits=(*change.edits, *in_body))
 
+    def come_as(self, data: bytes) -> None:
+        """Be another message that came in place of this one, without edits.  Raises `SipSyntaxError` like `parse`."""
+        other = Message.parse(data)
+        if other.is_request != self.is_request:
+            raise SipSyntaxError("a request cannot come in place of a response, nor the other way round", 0)
+        self._head, self.data, self.original_uri = other._head, other.data, other.original_uri
+        self.method, self.status, self.reason = other.method, other.status, other.reason
+        self._edits, self._body, self._status_line = [], None, None
+
     def change_status(self, status: int, reason: str) -> None:
         """Another status and reason, seen at once.  Raises `ValueError`: no response, no status, a line end."""
         if self.is_request or not 100 <= status < 700 or "\r" in reason or "\n" in reason:
@@ -432,6 +419,12 @@ class Message:
 
         Raises `SipSyntaxError` when the Request-URI is none.
         """
+        data = self._edited(more, branch)
+        for change in self.last_changes:
+            data = change(data)
+        return data
+
+    def _edited(self, more: Sequence[Edit], branch: Branch | None) -> bytes:
         uri = (self.branch if branch is None else branch).uri if self.is_request else None
         edits = [*self._edits, *more]
         change = self._body
