@@ -514,6 +514,22 @@ def test_a_command_of_mi_sends_a_request_and_waits_for_its_end():
         assert host.output == "reply 202"
 
 
+def test_a_request_of_our_own_comes_from_its_socket():
+    script = """local_route { xlog("$si $sp $socket_in $socket_out $du"); }  route { exit; }"""
+    with running(script, 'modparam("tm", "fr_timeout", 1)') as host:
+        phone(host, "10.0.0.2")
+        uac_dlg(host)
+        assert host.output == "10.0.0.9 5060 udp:10.0.0.9:5060 udp:10.0.0.9:5060 sip:bob@10.0.0.2"
+
+
+@pytest.mark.parametrize("where", ['$ru = "sip:carol@10.0.0.3"', '$du = "sip:10.0.0.3"'])
+def test_a_local_route_says_where_a_request_of_our_own_goes(where):
+    with running(f"local_route {{ {where}; }}  route {{ exit; }}", 'modparam("tm", "fr_timeout", 1)') as host:
+        bob, carol = (phone(host, f"10.0.0.{n}") for n in (2, 3))
+        uac_dlg(host)
+        assert (told(bob), set(told(carol))) == ([], {"OPTIONS"})
+
+
 def test_a_command_whose_request_gets_no_answer_ends_with_a_408():
     with running("route { exit; }", 'modparam("tm", "fr_timeout", 3)') as script:
         phone(script, "10.0.0.2")

@@ -14,6 +14,7 @@ from ...errors import MiscriptError
 from ...script.runtime import Run
 from ...sip.message import Message
 from ...sip.name_addr import NameAddr
+from ...sip.received import Received
 from ...sip.requests import make_request, new_token, via_line
 from ...sip.sockets import ListeningSocket, Target
 from ...sip.syntax import SipSyntaxError
@@ -120,7 +121,8 @@ class Requests:
 
         Raises `NotSentError` when its destination cannot be reached, `SipSyntaxError` for values that make no request.
         """
-        target, sender = await self._way(next_hop or SipUri.parse(uri), socket)
+        hop = next_hop or SipUri.parse(uri)
+        target, sender = await self._way(hop, socket)
         branch_id = f"{COOKIE}{new_token()}.0"
         message = Message.parse(
             make_request(
@@ -136,6 +138,8 @@ class Requests:
                 user_agent=self.engine.sip.user_agent,
             )
         )
+        message.received = Received((sender.address, sender.port), (sender.address, sender.port), sender)
+        message.branch.destination, message.branch.socket = str(hop), sender
         transaction = self.engine.create_local(message)
         transaction.avps = avps if avps is not None else {}
         transaction.provisional = provisional
@@ -146,8 +150,7 @@ class Requests:
         transaction.outcome = lambda reply: None if outcome.done() else outcome.set_result(reply)
         try:
             await self._local_route(transaction, within)
-            if message.branch.destination or message.branch.uri:
-                target, sender = await self._way(SipUri.parse(message.branch.destination or message.uri or ""), socket)
+            target, sender = await self._changed_way(message, hop, target, sender, follows=next_hop is None)
             self.engine.tell(Moment.CREATED_HERE, transaction, message=message)
             if not await self.engine.sip.connect(target, sender, (transaction.avps,)) or not self._send(
                 transaction, branch_id, target, sender
@@ -157,6 +160,19 @@ class Requests:
             self.engine.forget(transaction)
             raise
         return outcome
+
+    async def _changed_way(
+        self, message: Message, hop: SipUri, target: Target, sender: ListeningSocket, *, follows: bool
+    ) -> tuple[Target, ListeningSocket]:
+        """Where a request of ours goes when its local route is over; with `follows` a new Request-URI counts too."""
+        where = message.branch
+        destination = where.destination
+        if destination == str(hop) and where.uri is not None and follows:
+            destination = None
+        if destination == str(hop) and where.socket == sender:
+            return target, sender
+        forced = where.socket if where.socket != sender else None
+        return await self._way(SipUri.parse(destination or message.uri or ""), forced or sender)
 
     async def _way(self, hop: SipUri, socket: ListeningSocket | None) -> tuple[Target, ListeningSocket]:
         targets = await self.engine.sip.resolve(hop)
