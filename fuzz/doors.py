@@ -106,6 +106,7 @@ class Report:
     mi_failed: int = 0
     mi_slowest: float = 0.0
     memory_before: float = 0.0
+    memory_half: float = 0.0
     memory_most: float = 0.0
     memory_after: float = 0.0
     counters: dict[str, int] = field(default_factory=dict)
@@ -136,7 +137,8 @@ class Report:
             f"OPTIONS of the phone: {self.phone_asked:,}, answered {self.phone_answered:,}, "
             f"after {self.phone_repeated:,} repetitions",
             f"MI commands: {self.mi_calls:,}, failed {self.mi_failed:,}, slowest {self.mi_slowest:.2f} s",
-            f"memory: {self.memory_before:.0f} MB before, {self.memory_most:.0f} MB at most, "
+            f"memory: {self.memory_before:.0f} MB before, {self.memory_half:.0f} MB after half of the time, "
+            f"{self.memory_most:.0f} MB at most, "
             f"{self.memory_after:.0f} MB behind",
             "counted: "
             + ", ".join(f"{name} {value:,}" for name, value in self.counters.items())
@@ -154,6 +156,7 @@ class Doors:
     process: asyncio.subprocess.Process
     report: Report
     chance: random.Random
+    half: float
     until: float
     burst: int
 
@@ -373,6 +376,8 @@ async def caller(doors: Doors) -> None:
             report.mi_failed += 1
         report.mi_slowest = max(report.mi_slowest, time.monotonic() - started)
         report.memory_most = max(report.memory_most, doors.memory())
+        if not report.memory_half and time.monotonic() > doors.half:
+            report.memory_half = doors.memory()
         await asyncio.sleep(MI_PAUSE)
 
 
@@ -412,8 +417,9 @@ async def running(folder: Path, seconds: float, seed: int, burst: int) -> AsyncI
             async with asyncio.timeout(30):
                 assert await process.stdout.readline() == b"up\n", (folder / "log").read_text()
             async with connect(f"udp:{LOOPBACK}:{mi_port}", deadline=PATIENCE) as node:
-                until = time.monotonic() + seconds
-                yield Doors(port, node, process, Report(), random.Random(seed), until, burst)
+                now = time.monotonic()
+                half, until = now + seconds / 2, now + seconds
+                yield Doors(port, node, process, Report(), random.Random(seed), half, until, burst)
         finally:
             if process.returncode is None:
                 process.terminate()

@@ -23,8 +23,15 @@ from miscript.script.diagnostics import Diagnostics
 from miscript.script.parser import parse_text
 from miscript.script.show import tree_text
 from miscript.sip import Limits, Message
+from miscript.sip.compacting import compacted
+from miscript.sip.compressing import decompressed
 from miscript.sip.framing import StreamError, StreamFramer
+from miscript.sip.multipart import BodyPart, DescribedBody, body_parts, with_part, without_parts
+from miscript.sip.refusing import refusal, salvaged
+from miscript.sip.sdp import Sdp
+from miscript.sip.sdp_places import Filter, Part, read_place, with_place
 from miscript.sip.syntax import SipSyntaxError
+from miscript.sip.validation import first_finding
 from miscript.values import decode
 
 
@@ -144,8 +151,13 @@ def sip(data: bytes) -> None:
     try:
         message = Message.parse(data, limits)
     except SipSyntaxError:
+        request = salvaged(data)
+        assert request is None or request.is_request
         return
     assert message.to_bytes() == data, "what is not changed is passed on as it came"
+    assert (finding := first_finding(message, "hsrftcm")) is None or finding.code < 0
+    if message.is_request and message.first_via is not None:
+        refusal(message)
     for read in HEADER_READERS:
         try:
             read(message)
@@ -153,6 +165,41 @@ def sip(data: bytes) -> None:
             pass
     for field in message.fields:
         message.written_value(field)
+
+
+def sdp(data: bytes) -> None:
+    """SDP: any bytes are written as they came; codecs and places can be changed, and filters read or refused."""
+    description = Sdp.parse(data)
+    assert description.to_bytes() == data
+    description.hold("audio")
+    description.without_codecs(lambda codec: codec.is_called("PCMA")).to_bytes()
+    moved = description.with_moved_codecs(lambda codec: codec.name == "speex", first=True)
+    assert len(moved.to_bytes()) <= len(data) + len(moved.streams)
+    words = decode(data[:40])
+    for part in Part:
+        try:
+            wanted = Filter.parse(part, words)
+            read = read_place(data, wanted)
+            assert (read is None) == (with_place(data, wanted, b"x") is None)
+        except SipSyntaxError:
+            pass
+
+
+def bodies(data: bytes) -> None:
+    """Bodies: parts taken away and added, messages compressed and decompressed; or `SipSyntaxError`."""
+    kind, _, body = data.partition(b"\n")
+    described = DescribedBody(b"Content-Type: " + kind.replace(b"\r", b"") + b"\r\n", body)
+    try:
+        more = with_part(described, BodyPart("a/b", b"new", b"Content-Type: a/b\r\n"), "never-in-it")
+        assert body_parts(more.content_type, more.body)[-1].data == b"new"
+        without_parts(described.content_type, body, lambda part: part.content_type == "text/plain")
+    except SipSyntaxError:
+        pass
+    for act in (decompressed, lambda data: compacted(data, ())):
+        try:
+            act(b"X sip:x SIP/2.0\r\nContent-Encoding: " + data)
+        except SipSyntaxError:
+            pass
 
 
 HEADER_READERS: tuple[Callable[[Message], object], ...] = (
@@ -285,5 +332,23 @@ TARGETS: dict[str, Target] = {
         sip,
         (b"\n" + INVITE, b'SIP/2.0 200 OK\nv: SIP/2.0/TCP x, SIP/2.0/TLS [::1]:1\nt: "x" <sip:a>;x\nl: 0\n\n', INVITE),
         (b"\r\n", b"Via: ", b"SIP/2.0", b"sip:", b"tel:", b"<", b">;tag=", b"CSeq: ", b"Content-Length: ", b"[::1]"),
+    ),
+    "sdp": Target(
+        sdp,
+        (
+            b"v=0\r\no=a 1 1 IN IP4 1.1.1.1\r\nc=IN IP4 0.0.0.0\r\n"
+            b"m=audio 1 RTP/AVP 8 97\r\na=rtpmap:97 speex/8000\r\n",
+            b"m=audio[0]/a=[1]/x\r\nm=audio 1 RTP/AVP 0\r\na=fmtp:0 x=1;y=2\r\na=inactive",
+        ),
+        (b"m=audio ", b"a=rtpmap:", b"a=fmtp:", b"\r\n", b"RTP/AVP", b" 97", b"[0]", b"[1]/", b"\\/", b"c=IN IP4 "),
+    ),
+    "bodies": Target(
+        bodies,
+        (
+            b"multipart/mixed;boundary=x\n--x\r\nContent-Type: text/plain\r\n\r\nhello\r\n--x\r\n\r\ntwo\r\n--x--\r\n",
+            b"base64, deflate\r\nContent-Length: 24\r\n\r\neJzLSM3JyQcABiwCFQ==",
+            b"text/plain\nhello",
+        ),
+        (b"--x", b"--x--", b"\r\n", b"\r\n\r\n", b"Content-Type: ", b"boundary=", b"base64", b"deflate", b"gzip"),
     ),
 }
