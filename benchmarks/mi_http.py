@@ -1,9 +1,10 @@
-"""`python -m benchmarks.mi_http [--seconds S] [--rounds N]`: MI over HTTP beside other Python servers.
+"""`python -m benchmarks.mi_http [--seconds S] [--rounds N] [--opensips PROGRAM --modules FOLDER]`: MI over HTTP.
 
 `uptime` is asked by `wrk -t1 -c8` of miscript (one process), and the same JSON-RPC answer of aiohttp, as it comes and
 on uvloop, and of uvicorn with httptools and uvloop; and a protocol on bare httptools that answers with fixed bytes,
 which is as fast as an answer from Python can be.  The others are installed into a folder of their own (`--venv`), not
-into the project.
+into the project.  `--opensips` lets the C server take part, with its modules from `--modules`.  miscript is asked
+twice: with the same bytes all the time, and with another id in each request, as clients do.
 
 Servers take turns, round by round, and the best round of each counts: other work on the machine makes rounds slower,
 never faster.  Numbers of one run are for each other only.  The processor time of a request is what other work hardly
@@ -33,6 +34,14 @@ WRK = f"""
 wrk.method = "POST"
 wrk.body = '{REQUEST}'
 wrk.headers["Content-Type"] = "application/json"
+"""
+
+COUNTING = """
+local id = 100000
+request = function()
+  id = id + 1
+  return wrk.format(nil, nil, nil, '{"jsonrpc":"2.0","method":"uptime","id":' .. id .. '}')
+end
 """
 
 ANSWER = """
@@ -100,6 +109,16 @@ loadmodule "mi_http.so"
 route {{ exit; }}
 """
 
+OPENSIPS = (
+    """
+log_level=-1
+socket=udp:127.0.0.1:{port}
+mpath="{modules}/"
+loadmodule "proto_udp.so"
+"""
+    + SCRIPT
+)
+
 
 @dataclass
 class Contestant:
@@ -113,6 +132,8 @@ class Contestant:
     costs: list[float] = field(default_factory=list)
     """Microseconds of processor time that a request took."""
     process: subprocess.Popen[bytes] | None = None
+    counts: bool = False
+    """Asked with another id in each request."""
 
 
 def others_python(folder: Path) -> Path:
@@ -128,7 +149,7 @@ def others_python(folder: Path) -> Path:
     return python
 
 
-def contestants(work: Path, python: Path) -> list[Contestant]:
+def contestants(work: Path, python: Path, opensips: str, modules: str) -> list[Contestant]:
     found = []
     programs = (
         ("aiohttp", AIOHTTP, []),
@@ -145,7 +166,13 @@ def contestants(work: Path, python: Path) -> list[Contestant]:
     script = work / "opensips.cfg"
     script.write_text(SCRIPT.format(port=port))
     miscript = [str(Path(sys.executable).with_name("miscript")), "run", str(script)]
-    return [Contestant("miscript", miscript, port), *found]
+    ours = [Contestant("miscript", miscript, port), Contestant("miscript, ids that change", [], port, counts=True)]
+    if opensips:
+        port = free_port()
+        server = work / "c_server.cfg"
+        server.write_text(OPENSIPS.format(port=port, modules=modules))
+        ours.append(Contestant("OpenSIPS", [opensips, "-F", "-f", str(server)], port))
+    return [*ours, *found]
 
 
 def free_port() -> int:
@@ -158,12 +185,13 @@ def free_port() -> int:
 def running(servers: list[Contestant]) -> Iterator[None]:
     try:
         for server in servers:
-            server.process = subprocess.Popen(server.command)
+            same = servers[0].process
+            server.process = subprocess.Popen(server.command, stderr=subprocess.DEVNULL) if server.command else same
         for server in servers:
             wait_for(server.port)
         yield
     finally:
-        processes = [server.process for server in servers if server.process is not None]
+        processes = [server.process for server in servers if server.process is not None and server.command]
         for process in processes:
             process.terminate()
         for process in processes:
@@ -183,14 +211,19 @@ def wait_for(port: int, seconds: float = 20.0) -> None:
 
 
 def processor_seconds(process: subprocess.Popen[bytes] | None) -> float:
-    """What the server has used so far."""
+    """What the server and its children have used so far."""
     assert process is not None
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ticks = 0
+    for number in (process.pid, *children):
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def measure(server: Contestant, script: Path, seconds: int) -> None:
+def measure(server: Contestant, work: Path, seconds: int) -> None:
     """One round."""
+    script = work / ("counting.lua" if server.counts else "post.lua")
     before = processor_seconds(server.process)
     command = ["wrk", "-t1", "-c8", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{server.port}/mi"]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -207,17 +240,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--venv", type=Path, default=Path(tempfile.gettempdir()) / "miscript-benchmark-venv")
+    parser.add_argument("--opensips", default="", help="the C server's program")
+    parser.add_argument("--modules", default="/usr/lib/x86_64-linux-gnu/opensips/modules", help="its modules")
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed (Debian: apt install wrk)")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "post.lua").write_text(WRK)
-        servers = contestants(work, others_python(arguments.venv))
+        (work / "counting.lua").write_text(WRK + COUNTING)
+        servers = contestants(work, others_python(arguments.venv), arguments.opensips, arguments.modules)
         with running(servers):
             for _ in range(arguments.rounds):
                 for server in servers:
-                    measure(server, work / "post.lua", arguments.seconds)
+                    measure(server, work, arguments.seconds)
     report(servers)
 
 

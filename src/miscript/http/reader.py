@@ -102,11 +102,11 @@ class RequestReader:
         """Bytes that are kept until more come, or until they are asked for."""
         return len(self._data) - self._at + len(self._body)
 
-    def whole(self, data: bytes) -> Message | None:
-        """The request in `data`, if that is exactly one whole request with a head that is known.
+    def whole(self, data: bytes) -> bytes | None:
+        """The body of the request in `data`, if that is exactly one whole request with a known head: `last`.
 
-        None means that nothing has been taken: `feed` the data.  This is the way that the requests of most clients
-        go, one by one, and it does nothing that is not needed for them.
+        Nothing is taken or kept: whoever cannot answer it at once feeds the data.  This is the way that the requests of
+        most clients go, one by one, and it does nothing that is not needed for them.
         """
         if self._at < len(self._data) or self._head is not None:
             return None
@@ -118,7 +118,7 @@ class RequestReader:
             return None
         if head is not self.last:
             self.last, self._last_bytes = head, data[:size]
-        return Message(head, data[size:])
+        return data[size:]
 
     def drop(self) -> None:
         """Let go of everything that is kept; nothing can be read any more."""

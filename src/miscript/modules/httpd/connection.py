@@ -134,9 +134,8 @@ class HttpConnection(asyncio.Protocol):
             return
         reader = self._reader
         if not self._slots and not self._write_paused:
-            message = reader.whole(data)
-            if message is not None and message.head.keep_alive and isinstance(message.head.action, Handled):
-                self._answer_alone(data, message, message.head.action, repeated)
+            body = reader.whole(data)
+            if body is not None and self._answer_alone(data, body, repeated):
                 return
         starts = reader.is_empty
         reader.feed(data)
@@ -160,16 +159,29 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._set_deadline(True)
 
-    def _answer_alone(self, data: bytes, message: Message, action: Handled, repeated: bool) -> None:
-        """A request for a module whose head is known, and nothing is under way: the way of most requests."""
-        body = b"" if action.drop_body else message.body
-        request = HttpRequest(message.head, body, self._client, action.login, repeated)
-        answer = self._handle(action, request)
-        if answer is not None and self._transport is not None:
-            if message.head.version == "1.1":
-                self._packet, self._again = data, request.again
-            self._transport.write(answer)
+    def _answer_alone(self, data: bytes, body: bytes, repeated: bool) -> bool:
+        """A request for a module whose head is known, and nothing is under way: the way of most requests.
+
+        False if it is another kind of request, and still to be answered.
+        """
+        head = self._reader.last
+        if head is None or not head.keep_alive or head.version != "1.1":
+            return False
+        action = head.action
+        if not isinstance(action, Handled) or action.drop_body or len(body) > SMALL_BODY:
+            return False
+        request = HttpRequest(head, body, self._client, action.login, repeated)
+        try:
+            answer = action.handler(request)
+        except Exception:
+            log.exception("a handler of httpd failed")
+            answer = FAILED
+        reply = self._ok(answer) if isinstance(answer, bytes) else self._settle(answer, head, len(body))
+        if reply is not None and self._transport is not None:
+            self._packet, self._again = data, request.again
+            self._transport.write(reply)
         self._set_deadline(True)
+        return True
 
     def eof_received(self) -> bool:
         """The client says no more.  It may still wait for answers."""
