@@ -17,7 +17,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 import miscript.modules
-from miscript.catalog import LATER_MODULES, facts
+from miscript.catalog import facts
 from miscript.exports import CommandDeclaration, Module, ScriptFunction, VariableExport
 from miscript.script.explain import EXPLANATIONS, FAMILIES
 from miscript.script.signatures import ALL_ROUTES, Kind, Parameter, TransformationSignature
@@ -118,9 +118,8 @@ def spelling(transformation: TransformationSignature) -> str:
 
 
 def modules_page() -> str:
-    """Which modules there are, which are on their way, which are only known."""
+    """Which modules there are, and which are only known."""
     ours = module_classes()
-    later = sorted(LATER_MODULES - {module.name for module in ours})
     rows = [(f"[{module.name}]({module.name}.md)", help_text(module).partition("\n")[0]) for module in ours]
     return page(
         [
@@ -128,10 +127,6 @@ def modules_page() -> str:
             "What runs now. Each page is made from the declarations in the code, and names what OpenSIPS' module has "
             "beyond that.",
             table(("module", "what it is for"), rows),
-            "## On their way",
-            "A script may load these and is checked against what they export in OpenSIPS 4.1; calling them is an error "
-            "of `miscript run`, unless `--stub MODULE` lets them do nothing.",
-            ", ".join(f"`{name}`" for name in later) + ".",
             "## All others",
             f"The {len(facts()['modules'])} modules of OpenSIPS 4.1 are known by name: `miscript check` checks scripts "
             "that use them and warns once per module; `miscript run` needs `--stub MODULE`.",

@@ -35,16 +35,6 @@ from .script.signatures import (
 )
 from .services import Services
 
-LATER_MODULES = frozenset(
-    """
-    auth_db compression
-    event_datagram httpd
-    mi_datagram mi_fifo mi_http prometheus proto_hep proto_tcp
-    proto_udp sipmsgops textops
-    """.split()
-)
-"""Modules on their way: a script may load them, what they export is not available yet."""
-
 
 @cache
 def facts() -> dict[str, Any]:
@@ -124,7 +114,7 @@ class LoadedCatalog:
             parameters.update({n: declared.signature() for n, declared in cls.parameters.items()})
         signature = ModuleSignature(
             name,
-            cls is not None or stub or name in LATER_MODULES or name in facts()["core"]["builtin_modules"],
+            cls is not None or stub or name in facts()["core"]["builtin_modules"],
             parameters,
             tuple(cls.needs) if cls else (),
             built_in=name in facts()["core"]["builtin_modules"],
@@ -221,7 +211,7 @@ class LoadedCatalog:
             return sorted(m for m, known in facts()["modules"].items() if _has_command(known, name))
         keys = {"function": ("functions", "async_functions"), "variable": ("variables",)}.get(what, (f"{what}s",))
         found = [m for m, known in facts()["modules"].items() if any(name in known.get(k, {}) for k in keys)]
-        return sorted(found, key=lambda m: (module_class(m) is None, m not in LATER_MODULES, m))
+        return sorted(found, key=lambda m: (module_class(m) is None, m))
 
     def replacement(self, name: str, what: str) -> str | None:
         removed = facts()["removed"]

@@ -13,7 +13,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from .errors import ConfigurationError, MiscriptError
 
@@ -115,6 +115,9 @@ class DatabaseDriver(Protocol):
         """The pool for `url`, which connects when it is first used.  Raises ConfigurationError for a bad URL."""
 
 
+SCHEMES: Final = ("mysql", "postgres", "sqlite", "text")
+"""What the URLs of databases begin with; the module of each is named after it."""
+
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -149,20 +152,32 @@ def version_table(parameters: Mapping[str, int | str]) -> str:
     return name
 
 
-def database_at(find: Callable[[str], Any | None], url: str) -> Database:
-    """Open `url` with the driver of its scheme; `find` is `services.find`.
+def database_at(find: Callable[[str], Any | None], url: str, parameter: str = "db_url") -> Database:
+    """Open `url`, which `parameter` of a module gave, with the driver of its scheme; `find` is `services.find`.
 
-    Raises ConfigurationError when the URL has no scheme or no loaded module has a driver for it.
+    Raises ConfigurationError when the URL is none or no loaded module has a driver for it.
     """
     scheme, colon, _ = url.partition(":")
     if not colon or not scheme.isidentifier():
-        raise ConfigurationError(f"'{url}' is no database URL: expected scheme://user:password@host/database")
+        raise ConfigurationError(
+            f"'{masked(url)}' is no database URL: expected scheme://user:password@host/database",
+            parameter=parameter,
+            value=url,
+        )
     driver: DatabaseDriver | None = find(f"database:{scheme}")
     if driver is None:
+        known = scheme in SCHEMES
         raise ConfigurationError(
-            f"no module is loaded for '{scheme}:' databases; load db_{scheme}, or the db_ module that knows them"
+            f"no module is loaded for '{scheme}:' databases{f'; load db_{scheme}' if known else ''}",
+            parameter=parameter,
+            value=url,
+            help=f'add  loadmodule "db_{scheme}.so"' if known else f"there are {', '.join(SCHEMES)}",
         )
-    return driver.open(url)
+    try:
+        return driver.open(url)
+    except ConfigurationError as error:
+        error.parameter, error.value = error.parameter or parameter, error.value or url
+        raise
 
 
 async def check_version(database: Database, table: str, expected: int) -> None:

@@ -15,6 +15,7 @@ MiscriptError
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,16 @@ if TYPE_CHECKING:
 
 
 class MiscriptError(Exception):
-    """The root of all exceptions of this package."""
+    """The root of all exceptions of this package.
+
+    `diagnostic` tells the place in the script where a module or a socket of it cannot be started; it is then what
+    `str` says.
+    """
+
+    diagnostic: Diagnostic | None = None
+
+    def __str__(self) -> str:
+        return super().__str__() if self.diagnostic is None else self.diagnostic.one_line()
 
 
 class ScriptError(MiscriptError):
@@ -53,6 +63,12 @@ class ConfigurationError(MiscriptError):
         self.parameter = parameter
         self.value = value
         self.help = help
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, in its own words: asyncio puts others around them."""
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 class DeclarationError(MiscriptError):

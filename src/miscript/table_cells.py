@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
 
 from .database import Cell, DatabaseError
 
+T = TypeVar("T")
+
 SLICE_SECONDS: Final = 0.001
 """How long a table is worked on before others have their turn."""
+
+
+@asynccontextmanager
+async def reading(rows: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Rows whose connection is given back at the end of the `async with`, also when a bad one ended the reading."""
+    try:
+        yield rows
+    finally:
+        if isinstance(rows, AsyncGenerator):
+            await rows.aclose()
 
 
 class Turns:

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import miscript
 from miscript.errors import MIError
@@ -63,10 +64,11 @@ class Running:
 
 
 @asynccontextmanager
-async def running(text: str) -> AsyncIterator[Running]:
-    """Run a script until the block ends."""
+async def running(script: str | Path) -> AsyncIterator[Running]:
+    """Run a script, a text or a file, until the block ends."""
     printed: list[str] = []
-    async with miscript.running(miscript.Source("test.cfg", text), printed.append) as host:
+    source = miscript.Source("test.cfg", script) if isinstance(script, str) else miscript.Source(str(script))
+    async with miscript.running(source, printed.append) as host:
         yield Running(host, printed)
         assert host.tasks.failures == 0, "".join(printed)
 
@@ -98,15 +100,15 @@ class Gateway(asyncio.DatagramProtocol):
         lines = [f"SIP/2.0 {self.status}", *(line.rstrip("\r") for line in kept), tagged, contact]
         return "\r\n".join([*lines, "Content-Length: 0", "", ""])
 
-    def send(self, method: str, uri: str, port: int, *, call_id: str, from_tag: str, number: int = 1) -> None:
+    def send(self, method: str, uri: str, port: int, *, call_id: str, from_tag: str, user: str = "alice") -> None:
         """Send a request to a script at `port`."""
         lines = [
             f"{method} {uri} SIP/2.0",
-            f"Via: SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bK{call_id}{number}",
-            f"From: <sip:alice@127.0.0.1>;tag={from_tag}",
+            f"Via: SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bK{call_id}",
+            f"From: <sip:{user}@127.0.0.1>;tag={from_tag}",
             "To: <sip:bob@127.0.0.1>",
             f"Call-ID: {call_id}",
-            f"CSeq: {number} {method}",
+            f"CSeq: 1 {method}",
             f"Contact: <sip:alice@127.0.0.1:{self.port}>",
             "Max-Forwards: 70",
         ]

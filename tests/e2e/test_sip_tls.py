@@ -401,7 +401,7 @@ async def test_a_sips_uri_goes_over_tls_and_never_over_a_tcp_connection_to_the_s
 
 
 async def test_a_socket_of_tls_needs_its_modules(port):
-    with pytest.raises(ConfigurationError, match=r"test\.cfg:2: socket 'tls:.*' needs the modules 'proto_tls'"):
+    with pytest.raises(ConfigurationError, match=r"test\.cfg:2:1: .* socket 'tls:.*' needs the modules 'proto_tls'"):
         async with host(f"log_level=3\nsocket=tls:127.0.0.1:{port}\nroute {{ exit; }}"):
             raise AssertionError("it starts")
 

@@ -138,7 +138,9 @@ async def test_a_socket_that_is_taken_names_its_line():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError, match=f"test.cfg:1: socket 'udp:127.0.0.1:{port}' cannot be opened"):
+        with pytest.raises(
+            ConfigurationError, match=rf"test\.cfg:1:1: error\[E410\]: socket 'udp:127.0.0.1:{port}' cannot be opened"
+        ):
             async with running(at(port), print):
                 pass
 

@@ -305,7 +305,6 @@ def test_the_events_of_states_are_reported_with_their_reason(tables):
         ("define_blacklist", '"x"'),
         ("rule_tables_query", '"x"'),
         ("use_partitions", "1"),
-        ("db_url", '"nosuch://x"'),
     ],
 )
 def test_parameters_that_cannot_be_are_refused_by_name(tables, parameter, value):
@@ -313,6 +312,17 @@ def test_parameters_that_cannot_be_are_refused_by_name(tables, parameter, value)
     quiet = "" if parameter.startswith("probing") else QUIET
     with pytest.raises((ConfigurationError, ScriptError), match=parameter.replace("use_", "db_")):
         tables.script(parameters=quiet + line)
+
+
+def test_a_database_that_no_module_knows_is_told_at_its_parameter(tables):
+    with pytest.raises(ScriptError) as told:
+        tables.script(parameters=QUIET + 'modparam("drouting", "db_url", "nosuch://x")\n')
+    (found,) = told.value.diagnostics
+    assert found.span.text == '"nosuch://x"'
+    assert (found.message, found.help) == (
+        "module 'drouting': no module is loaded for 'nosuch:' databases",
+        "there are mysql, postgres, sqlite, text",
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import pytest
 
 from miscript.sip import Message, SipSyntaxError
 from miscript.sip.branch import Branch
-from miscript.sip.wishes import ViaWishes
 from miscript.sip.received import Received
 from miscript.sip.replies import make_reply, marked_via, next_target, passed_back, reply_target
 from miscript.sip.requests import make_ack, make_cancel, make_request, passed_on, via_line
 from miscript.sip.sockets import ListeningSocket, Target, parse_socket, split_host
+from miscript.sip.wishes import ViaWishes
 
 UDP = ListeningSocket("udp", "10.0.0.9", 5060)
 TCP = ListeningSocket("tcp", "10.0.0.9", 5060)

@@ -138,7 +138,9 @@ async def _main(
     try:
         return await _serve(host, budget, once, seconds)
     except (MiscriptError, OSError) as error:
-        click.echo(f"miscript: {error}", err=True)
+        found = getattr(error, "diagnostic", None)
+        told = f"miscript: {error}" if found is None else render([found], "full", color=sys.stderr.isatty())
+        click.echo(told, err=True)
         return 1
     finally:
         signals.noticed()

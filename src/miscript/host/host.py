@@ -7,11 +7,12 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from ..catalog import LoadedCatalog, facts
-from ..errors import ScriptError
+from ..errors import ConfigurationError, MiscriptError, ScriptError, reason
+from ..exports import Module
 from ..log_levels import python_level
 from ..mi.command import Command
 from ..mi.registry import Registry
@@ -26,7 +27,7 @@ from ..transaction_service import transaction_service
 from ..values import Value
 from .clock import SystemClock
 from .events import LAST_EVENT, EventTable, published_before_the_script
-from .loading import Source, check_again, check_source, initialise
+from .loading import Source, check_again, check_source, initialise, not_started, socket_not_opened
 from .runs import Budget, Runner, Turns
 from .sip_element import SipElement
 from .sip_network import SystemNetwork
@@ -133,11 +134,7 @@ class Host:
         services.parameters.clear()
         services.parameters.update(program.parameters)
         self.sip.configure(
-            [
-                (str(g.value), g.options, f"{g.span.file.name}:{g.span.line}")
-                for g in program.globals
-                if g.name == "socket"
-            ],
+            [(str(g.value), g.options) for g in program.globals if g.name == "socket"],
             [(str(g.value), g.options) for g in program.globals if g.name == "alias"],
             program.parameters,
         )
@@ -176,7 +173,7 @@ class Host:
         try:
             script = compile_program(program, self.symbols, budget=bool(self.runner.budget))
         except CannotBind as error:
-            diagnostics.add("E303", str(error), error.span)
+            diagnostics.add("E410", str(error), error.span)
             raise ScriptError(tuple(diagnostics)) from error
         script.launch = self.runner.launch
         script.pause = self._turns.pause
@@ -221,21 +218,43 @@ class Host:
     async def start(self) -> None:
         """Open the sockets, run the startup route, then start what the modules and timers do by themselves.
 
-        Modules read their tables first.  Raises ConfigurationError when one cannot, or a socket cannot be opened.
+        Modules read their tables first.  Raises MiscriptError, with its `diagnostic`, when one cannot or a socket
+        cannot be opened.
         """
         for module in self.catalog:
-            await module.prepare()
-        await self.sip.open()
+            await self._begin(module, module.prepare())
+        await self._open_sockets()
         startup = self.script.routes.get(("startup_route", ""))
         if startup is not None:
             dummy = self.services.find("startup message")
             message = dummy() if dummy is not None else None
             await self.runner.execute(self.script, startup, self._requests, "startup_route", message=message)
         for module in self.catalog:
-            await module.start()
+            await self._begin(module, module.start())
         ready = self.services.find("core is ready")
         if ready is not None:
             ready()
+
+    async def _begin(self, module: Module, step: Awaitable[None]) -> None:
+        """Let `module` take a step of its start; what it raises learns its place in the script."""
+        assert self.program is not None
+        try:
+            await step
+        except MiscriptError as error:
+            error.diagnostic = not_started(self.program, module.name, error)
+            raise
+        except OSError as error:
+            refused = ConfigurationError(f"module '{module.name}': {reason(error)}")
+            refused.diagnostic = not_started(self.program, module.name, refused)
+            raise refused from error
+
+    async def _open_sockets(self) -> None:
+        assert self.program is not None
+        try:
+            await self.sip.open()
+        except ConfigurationError as error:
+            error.diagnostic = socket_not_opened(self.program, error)
+            raise
 
     def start_timers(self) -> None:
         """Let the timer routes tick; the first tick comes after one interval."""

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..catalog import LoadedCatalog
-from ..errors import ConfigurationError, ScriptError
+from ..database import DatabaseError
+from ..errors import ConfigurationError, MiscriptError, ScriptError
 from ..script.checker import check
-from ..script.diagnostics import Diagnostics
+from ..script.diagnostics import Diagnostic, Diagnostics
 from ..script.nodes import LoadModule, Script
 from ..script.parser import parse_file, parse_text
 from ..script.program import Program
+from ..script.source import Span
 from ..services import Services
 
 
@@ -80,9 +82,33 @@ def initialise(program: Program, diagnostics: Diagnostics) -> None:
         try:
             module.init()
         except ConfigurationError as error:
-            set_here = [i for n, i in program.module_parameters if n == module.name and i.name == error.parameter]
-            set_here = [i for i in set_here if i.value == error.value] or set_here
-            span = set_here[-1].value_span if set_here else program.load_span(module.name)
-            diagnostics.add("E410", f"module '{module.name}': {error}", span, help=error.help)
+            diagnostics.add("E410", *_told(program, module.name, error), help=error.help)
     if diagnostics.failed:
         raise ScriptError(tuple(diagnostics))
+
+
+def not_started(program: Program, module: str, error: MiscriptError) -> Diagnostic:
+    """What to tell the author of a script of which `module` cannot be started."""
+    return Diagnostic("E410", *_told(program, module, error), help=getattr(error, "help", None))
+
+
+def socket_not_opened(program: Program, error: ConfigurationError) -> Diagnostic | None:
+    """The same for a `socket=` line, which `error.value` tells; None when it tells none."""
+    for line in reversed(program.globals):
+        if line.name == "socket" and str(line.value) == error.value:
+            return Diagnostic("E410", str(error), line.span, help=error.help)
+    return None
+
+
+def _told(program: Program, module: str, error: MiscriptError) -> tuple[str, Span]:
+    """The message and its place: the line of the parameter that is at fault, else where the module is loaded."""
+    parameter = error.parameter if isinstance(error, ConfigurationError) else None
+    if parameter is None and (isinstance(error, DatabaseError) or isinstance(error.__cause__, DatabaseError)):
+        parameter = "db_url"
+    set_here = [i for n, i in program.module_parameters if n == module and i.name == parameter]
+    value = error.value if isinstance(error, ConfigurationError) else None
+    set_here = [i for i in set_here if i.value == value] or set_here
+    message = str(error)
+    if not message.startswith(f"module '{module}'"):
+        message = f"module '{module}': {message}"
+    return message, set_here[-1].value_span if set_here else program.load_span(module)

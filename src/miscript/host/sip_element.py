@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import random
 from typing import Final
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, reason
 from ..script.runtime import ErrorInfo, Run
 from ..services import Counter, Routes, Services
 from ..sip import Message, SipSyntaxError, SipUri
@@ -47,8 +47,8 @@ COUNTERS: Final = (
     "err_replies", "bad_URIs_rcvd", "bad_msg_hdr",
 )  # fmt: skip
 
-SocketLine = tuple[str, Options, str]
-"""Value, options and place (`file:line`) of a `socket=` line."""
+SocketLine = tuple[str, Options]
+"""Value and options of a `socket=` line."""
 
 
 class SipElement:
@@ -102,7 +102,7 @@ class SipElement:
             self.server = _header_value(parameters.get("server_header")) or _signature()
 
     def _parse_lines(self) -> None:
-        self.sockets = tuple(parse_socket(text, options, self._ports) for text, options, _ in self._lines)
+        self.sockets = tuple(parse_socket(text, options, self._ports) for text, options in self._lines)
         self._names.sockets = self.sockets
 
     def set_default_port(self, transport: str, port: int) -> None:
@@ -111,20 +111,19 @@ class SipElement:
             self._parse_lines()
 
     async def open(self) -> None:
-        """Open all sockets.  Raises ConfigurationError that names the line of one that cannot be."""
+        """Open all sockets.  Raises ConfigurationError whose `value` is the line of one that cannot be."""
         if self._wrong:
             raise ConfigurationError(self._wrong)
         opened = []
-        for (text, _, place), parsed in zip(self._lines, self.sockets, strict=True):
+        for (text, _), parsed in zip(self._lines, self.sockets, strict=True):
             try:
                 socket = await self._network.address(parsed)
                 await self._open(socket)
             except OSError as error:
-                raise ConfigurationError(
-                    f"{place}: socket '{text}' cannot be opened: {error.strerror or error}"
-                ) from error
+                raise ConfigurationError(f"socket '{text}' cannot be opened: {reason(error)}", value=text) from error
             except ConfigurationError as error:
-                raise ConfigurationError(f"{place}: {error}") from error
+                error.value = text
+                raise
             opened.append(socket)
         self.sockets = tuple(opened)
         self._names.sockets = self.sockets

@@ -171,10 +171,7 @@ class CachedbSql(Module):
                 raise ConfigurationError(
                     f"expected sql:[NAME]-DATABASE URL, found '{masked(url)}'", parameter="cachedb_url"
                 )
-            try:
-                database = database_at(self.services.find, f"{found['scheme']}:{found['place']}")
-            except ConfigurationError as error:
-                raise ConfigurationError(str(error), parameter="cachedb_url", help=error.help) from error
+            database = database_at(self.services.find, f"{found['scheme']}:{found['place']}", "cachedb_url")
             cache = SqlCache(database, columns, self.services.clock)
             if not self._caches:
                 self.services.provide("cachedb:sql", cache)

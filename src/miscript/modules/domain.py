@@ -24,7 +24,7 @@ from ..sip.message import Message
 from ..sip.syntax import SipSyntaxError
 from ..sip.uri import SipUri
 from ..sip_service import sip_service
-from ..table_cells import Turns, number_cell, text_cell
+from ..table_cells import Turns, number_cell, reading, text_cell
 from ..values import INT_MAX
 
 __all__ = ["DomainModule"]
@@ -90,12 +90,13 @@ class DomainTable:
         """Read it whole; others have their turn every few rows.  Raises DatabaseError."""
         await self.check()
         found, turns, number = Domains(), Turns(), 0
-        async for rows in self.database.rows(self.table, self.columns, chunk=CHUNK):
-            for row in rows:
-                await turns.next()
-                number += 1
-                one = self._domain(f"table '{self.table}', row {number}", row)
-                found.by_name[one.name.lower()] = one
+        async with reading(self.database.rows(self.table, self.columns, chunk=CHUNK)) as chunks:
+            async for rows in chunks:
+                for row in rows:
+                    await turns.next()
+                    number += 1
+                    one = self._domain(f"table '{self.table}', row {number}", row)
+                    found.by_name[one.name.lower()] = one
         return found
 
     async def ask(self, name: str) -> Domain | None:

@@ -24,7 +24,7 @@ from ..services import Services
 from ..sip.message import Message
 from ..sip.syntax import SipSyntaxError
 from ..sip.uri import SipUri
-from ..table_cells import Turns, number_cell, text_cell
+from ..table_cells import Turns, number_cell, reading, text_cell
 from ..values import INT_MAX, INT_MIN
 
 __all__ = ["Group"]
@@ -110,17 +110,20 @@ class Group(Module):
         await check_version(self._database, self.re_table, EXPRESSIONS_VERSION)
         found: list[Expression] = []
         turns = Turns()
-        async for rows in self._database.rows(self.re_table, [self.re_exp_column, self.re_gid_column]):
-            for pattern, group in rows:
-                await turns.next()
-                where = f"table '{self.re_table}', row {len(found) + 1}"
-                if len(found) == MAX_EXPRESSIONS:
-                    raise DatabaseError(f"table '{self.re_table}' has more than {MAX_EXPRESSIONS} rows")
-                try:
-                    matches = compile_search(text_cell(pattern))
-                except PatternError as error:
-                    raise DatabaseError(f"{where}: bad regular expression '{text_cell(pattern)}': {error}") from None
-                found.append(Expression(matches, number_cell(where, self.re_gid_column, group, INT_MIN, INT_MAX)))
+        async with reading(self._database.rows(self.re_table, [self.re_exp_column, self.re_gid_column])) as chunks:
+            async for rows in chunks:
+                for pattern, group in rows:
+                    await turns.next()
+                    where = f"table '{self.re_table}', row {len(found) + 1}"
+                    if len(found) == MAX_EXPRESSIONS:
+                        raise DatabaseError(f"table '{self.re_table}' has more than {MAX_EXPRESSIONS} rows")
+                    try:
+                        matches = compile_search(text_cell(pattern))
+                    except PatternError as error:
+                        raise DatabaseError(
+                            f"{where}: bad regular expression '{text_cell(pattern)}': {error}"
+                        ) from None
+                    found.append(Expression(matches, number_cell(where, self.re_gid_column, group, INT_MIN, INT_MAX)))
         return found[::-1]
 
     # -- functions ----------------------------------------------------------------------------------------------------

@@ -369,7 +369,7 @@ def _bound(
         try:
             fixed = checked(text_argument(argument.constant))
         except ValueError as error:
-            raise ConfigurationError(f"{function}: {error}") from error
+            raise ConfigurationError(str(error)) from error
         return lambda run: fixed
 
     def found_in(run: Run) -> frozenset[T] | None:

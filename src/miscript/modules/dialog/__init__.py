@@ -124,10 +124,7 @@ class DialogModule(DialogFunctions, DialogLookups, DialogVariables, DialogComman
         url = url_or_default(self.db_url, self.services.parameters)
         if not url:
             raise ConfigurationError("'db_url' must be set, or the global db_default_url", parameter="db_url")
-        try:
-            database = database_at(self.services.find, url)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"'db_url': {error}", parameter="db_url") from error
+        database = database_at(self.services.find, url)
         columns = {name: getattr(self, COLUMN_PARAMETERS.get(name, ""), name) for name in NAMES}
         format = RowFormat(columns, sip_service(self.services).socket_named)
         with_values = bool(self.db_flush_vals_profiles)

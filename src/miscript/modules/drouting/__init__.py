@@ -127,10 +127,7 @@ class Drouting(DroutingCommands, GatewayRecognition, RoutingFunctions, DroutingP
     # -- partitions ---------------------------------------------------------------------------------------------
 
     def _open(self, url: str, parameter: str) -> Database:
-        try:
-            database = database_at(self.services.find, url)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{parameter}: {error}", parameter=parameter) from error
+        database = database_at(self.services.find, url, parameter)
         self._databases.append(database)
         return database
 

@@ -14,7 +14,7 @@ import logging
 from typing import Final
 
 from ...database import Database, DatabaseError, database_at
-from ...errors import ConfigurationError, MIError
+from ...errors import MIError
 from ...esl import EslError, Event, EventSocketAddress, subscriptions
 from ...exports import Module, Variable, async_function, mi_command, parameter, script_function
 from ...freeswitch_service import Freeswitch, FreeswitchError, FreeswitchSocket, freeswitch_service
@@ -65,11 +65,7 @@ class FreeswitchScripting(Module):
 
     def init(self) -> None:
         if self.db_url:
-            try:
-                self._database = database_at(self.services.find, self.db_url)
-            except ConfigurationError as error:
-                raise ConfigurationError(str(error), parameter="db_url", help=error.help) from None
-
+            self._database = database_at(self.services.find, self.db_url)
         self._sockets = self._new_set()
 
     async def prepare(self) -> None:

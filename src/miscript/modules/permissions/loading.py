@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...database import Cell, Database, DatabaseError, check_version
-from ...table_cells import Turns, number_cell, text_cell
+from ...table_cells import Turns, number_cell, reading, text_cell
 from ...values import INT_MAX
 from .addresses import NONE, AddressBook, Entry, network_of, packed_address, transport_named
 
@@ -48,18 +48,19 @@ async def load(database: Database, table: str, columns: Columns) -> AddressBook:
     """Read a table whole; others have their turn every few rows.  Raises DatabaseError."""
     await check_version(database, table, TABLE_VERSION)
     book, turns, number, cut = AddressBook(), Turns(), 0, 0
-    async for rows in database.rows(table, columns.names, chunk=CHUNK):
-        for row in rows:
-            await turns.next()
-            number += 1
-            found = _entry(f"table '{table}', row {number}", columns, row)
-            if found is None:
-                continue
-            network = network_of(found.address, found.prefix)
-            if network != found.address:
-                cut += 1
-                found = found._replace(address=network)
-            book.add(found)
+    async with reading(database.rows(table, columns.names, chunk=CHUNK)) as chunks:
+        async for rows in chunks:
+            for row in rows:
+                await turns.next()
+                number += 1
+                found = _entry(f"table '{table}', row {number}", columns, row)
+                if found is None:
+                    continue
+                network = network_of(found.address, found.prefix)
+                if network != found.address:
+                    cut += 1
+                    found = found._replace(address=network)
+                book.add(found)
     if cut:
         log.warning("table '%s': %d networks have bits behind their masks, which do not count", table, cut)
     return book

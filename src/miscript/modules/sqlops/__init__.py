@@ -84,11 +84,8 @@ class Sqlops(Module):
             if scheme.name.lower() in self._schemes:
                 raise ConfigurationError(f"db_scheme '{scheme.name}' is there twice", parameter="db_scheme")
             self._schemes[scheme.name.lower()] = scheme
-        try:
-            for number, url in self._urls.items():
-                self._databases[number] = database_at(self.services.find, url)
-        except ConfigurationError as error:
-            raise ConfigurationError(str(error), parameter="db_url", help=error.help) from error
+        for number, url in self._urls.items():
+            self._databases[number] = database_at(self.services.find, url)
 
     def _add(self, text: str) -> None:
         found = _NUMBERED.fullmatch(text)

@@ -112,11 +112,12 @@ class Tracer(TracerCommands, Module):
         if self.trace_local_ip is not None:
             self.following.local = parse_local_address(self.trace_local_ip)
         for text in self.trace_id:
-            trace_id = parse_trace_id(text)
-            group = self.groups.setdefault(trace_id.name, Group(trace_id.name, is_on=self.is_on))
-            if trace_id.uri not in group.uris or trace_id.uri.kind is Kind.DATABASE:
-                group.destinations.append(self._destination(trace_id))
-                group.uris.append(trace_id.uri)
+            try:
+                self._add(parse_trace_id(text))
+            except (ConfigurationError, ValueError) as error:
+                raise ConfigurationError(
+                    f"trace_id '{text}': {error}", parameter="trace_id", value=text, help=getattr(error, "help", None)
+                ) from error
         if not self.groups:
             log.info("there is no trace_id; only what tracer:start makes is traced")
         self.following.init()
@@ -133,28 +134,33 @@ class Tracer(TracerCommands, Module):
 
     # -- destinations ---------------------------------------------------------------------------------------------
 
+    def _add(self, trace_id: TraceId) -> None:
+        group = self.groups.setdefault(trace_id.name, Group(trace_id.name, is_on=self.is_on))
+        if trace_id.uri not in group.uris or trace_id.uri.kind is Kind.DATABASE:
+            group.destinations.append(self._destination(trace_id))
+            group.uris.append(trace_id.uri)
+
     def _destination(self, trace_id: TraceId) -> Destination:
-        """Where a trace id leads.  Raises ConfigurationError."""
+        """Where a trace id leads.  Raises ConfigurationError, ValueError for a bad URI."""
         uri = trace_id.uri
-        try:
-            match uri.kind:
-                case Kind.HEP:
-                    return self._collector(uri.place)
-                case Kind.DATABASE:
-                    database = database_at(self.services.find, uri.place)
-                    columns = {name: getattr(self, f"{name}_column") for name in COLUMNS}
-                    return TraceTable(database, trace_id.table, columns, self.services, self.lost_messages)
-                case _:
-                    return self._plain_destination(uri, create=True)
-        except (ConfigurationError, ValueError) as error:
-            raise ConfigurationError(f"trace_id '[{trace_id.name}]': {error}", parameter="trace_id") from error
+        match uri.kind:
+            case Kind.HEP:
+                return self._collector(uri.place)
+            case Kind.DATABASE:
+                database = database_at(self.services.find, uri.place, "trace_id")
+                columns = {name: getattr(self, f"{name}_column") for name in COLUMNS}
+                return TraceTable(database, trace_id.table, columns, self.services, self.lost_messages)
+            case _:
+                return self._plain_destination(uri, create=True)
 
     def _collector(self, name: str) -> Collector:
         destination: object = self.services.trace_destinations.get(name)
         if not isinstance(destination, MessageDestination):
-            raise ConfigurationError(
-                f"there is no hep_id '{name}'" if self.collectors else "the module proto_hep is not loaded"
-            )
+            if not self.collectors:
+                raise ConfigurationError(
+                    "the module proto_hep is not loaded", help='add  loadmodule "proto_hep.so"  above the tracer'
+                )
+            raise ConfigurationError(f"there is no hep_id '{name}'")
         return Collector(destination)
 
     def _plain_destination(self, uri: TraceUri, *, create: bool) -> Destination:

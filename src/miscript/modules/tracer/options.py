@@ -69,7 +69,7 @@ def parse_trace_id(text: str) -> TraceId:
     """`[name]uri=URI[;table=TABLE][;]`.  Raises ConfigurationError."""
     found = _ID.fullmatch(text)
     if found is None:
-        raise _wrong_id(text, "expected a name in brackets at the start")
+        raise _wrong_id("expected a name in brackets at the start")
     name, rest = found.groups()
     values: dict[str, str] = {}
     for part in rest.split(";"):
@@ -78,17 +78,15 @@ def parse_trace_id(text: str) -> TraceId:
         key, equals, value = part.partition("=")
         key, value = key.strip(), value.strip()
         if not equals or key not in ("uri", "table"):
-            raise _wrong_id(text, f"'{part.strip()}' is neither 'uri=…' nor 'table=…'")
+            raise _wrong_id(f"'{part.strip()}' is neither 'uri=…' nor 'table=…'")
         values[key] = value
     if not values.get("uri"):
-        raise _wrong_id(text, "there is no 'uri='")
+        raise _wrong_id("there is no 'uri='")
     return TraceId(name, TraceUri.parse(values["uri"]), values.get("table") or DEFAULT_TABLE)
 
 
-def _wrong_id(text: str, problem: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"trace_id '{text}': {problem}", parameter="trace_id", help="write [name]uri=hep:destination"
-    )
+def _wrong_id(problem: str) -> ConfigurationError:
+    return ConfigurationError(problem, help="write [name]uri=hep:destination")
 
 
 # -- scope, types, sides ------------------------------------------------------------------------------------------

@@ -194,7 +194,8 @@ ARGUMENTS = {
         """
         The kind of the value is right, but what is to use it cannot do anything with it; the message
         says why. Only constants can be looked at when the script is loaded. The same mistake in a variable makes
-        the call fail when it is made.
+        the call fail when it is made. `miscript run` also says so of what cannot be opened when the script starts: a
+        socket whose port is taken, a database that is away or lacks a table.
         """,
         r"""
         route {
