@@ -1,0 +1,81 @@
+"""What `miscript run` tells of a script that checks, and then cannot start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+MISCRIPT = Path(sys.executable).with_name("miscript")
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port, of UDP and TCP, where somebody else is already."""
+    with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        stream.bind(("127.0.0.1", 0))
+        port: int = stream.getsockname()[1]
+        datagrams.bind(("127.0.0.1", port))
+        stream.listen()
+        yield port
+
+
+async def started(folder: Path, script: str) -> tuple[int | None, str, str]:
+    """Status, output and what was told; a start that hangs fails the test."""
+    (folder / "test.cfg").write_text(script)
+    process = await asyncio.create_subprocess_exec(
+        MISCRIPT, "run", "test.cfg", "--once", cwd=folder, env={**os.environ, "NO_COLOR": "1"},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(30):
+        out, told = await process.communicate()
+    return process.returncode, out.decode(), told.decode()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_port_that_is_taken_is_told_at_its_socket(transport: str, taken: int, tmp_path: Path) -> None:
+    line = f"socket={transport}:127.0.0.1:{taken}"
+    assert await started(tmp_path, f"log_level=2\n{line}\nroute {{ exit; }}\n") == (
+        1,
+        "",
+        f"error[E410]: socket '{line[7:]}' cannot be opened: Address already in use\n --> test.cfg:2:1\n  |\n"
+        f"2 | {line}\n  | {'^' * len(line)}\n\n1 error\n\n",
+    )
+
+
+async def test_the_second_of_two_equal_sockets_is_told(tmp_path: Path) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        line = f"socket=udp:127.0.0.1:{free.getsockname()[1]}\n"
+    status, _, told = await started(tmp_path, f"{line}{line}route {{ exit; }}\n")
+    assert (status, " --> test.cfg:2:1\n" in told) == (1, True)
+
+
+async def test_a_database_that_never_answers_is_told_at_its_url_and_not_waited_for(taken: int, tmp_path: Path) -> None:
+    url = f"postgres://opensips:secret@127.0.0.1:{taken}/opensips"
+    status, _, told = await started(
+        tmp_path,
+        'loadmodule "db_postgres.so"\nmodparam("db_postgres", "timeout", 1)\nloadmodule "dialplan.so"\n'
+        f'modparam("dialplan", "db_url", "{url}")\nroute {{ exit; }}\n',
+    )
+    assert (status, "Traceback" in told) == (1, False)
+    assert "error[E410]: module 'dialplan'" in told and "has not answered within" in told
+    assert " --> test.cfg:4:32\n" in told
+
+
+@pytest.mark.parametrize("module", ["dispatcher", "dialplan", "drouting", "permissions"])
+async def test_a_database_without_tables_is_told_with_the_remedy(module: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.sqlite").touch()
+    status, _, told = await started(
+        tmp_path,
+        f'loadmodule "db_sqlite.so"\nloadmodule "tm.so"\nloadmodule "{module}.so"\n'
+        f'modparam("{module}", "db_url", "sqlite:///{tmp_path}/empty.sqlite")\nroute {{ exit; }}\n',
+    )
+    assert (status, "Traceback" in told) == (1, False)
+    assert told.startswith(f"error[E410]: module '{module}'") and "`miscript db create` makes the tables" in told
+    assert f" --> test.cfg:4:{len(module) + 24}\n" in told
