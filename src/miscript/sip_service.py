@@ -119,8 +119,18 @@ class SipService(Protocol):
     def send_reply(self, request: Message, data: bytes) -> bool:
         """Send a reply to where `request` came from."""
 
-    async def forward(self, message: Message, target: Target | None = None, noted: Noted = ()) -> bool:
-        """Pass a request on without a transaction, to its destination or to `target`; False when it fails."""
+    async def forward(
+        self,
+        message: Message,
+        targets: Sequence[Target] = (),
+        noted: Noted = (),
+        blacklists: frozenset[str] = frozenset(),
+    ) -> bool:
+        """Pass a request on without a transaction; False when it fails.
+
+        It goes to the first of its destination's places, or of `targets`, that can be reached and that no one of the
+        `blacklists` forbids.
+        """
 
 
 class Replier(Protocol):

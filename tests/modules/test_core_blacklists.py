@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from core_parts import CoreHost, a_run
 from miscript.errors import ConfigurationError
+from miscript.modules.core.blacklist import declared_list
 from miscript.modules.core.blacklist_rules import (
     Destination,
     Rule,
@@ -16,7 +17,7 @@ from miscript.modules.core.blacklist_rules import (
     parse_network,
     parse_script_rule,
 )
-from miscript.modules.core.blacklists import declared_list
+from miscript.testing import MemoryNetwork, RunningScript
 
 NETS = (
     "nets",
@@ -202,3 +203,37 @@ def test_a_rule_turned_round_matches_everything_else(rule, address):
     other = Rule(rule.network, rule.protocol, rule.port, rule.pattern, not rule.negated)
     destination = Destination(parse_address(address), "udp", 5060, "a")
     assert rule.matches(destination) is not other.matches(destination)
+
+
+@pytest.fixture
+def proxy():
+    text = (
+        'socket=udp:10.0.0.9:5060\nloadmodule "tm.so"\nloadmodule "sl.so"\n'
+        'dst_blacklist = closed: {( udp, 10.0.0.2, 5060, "")}\n'
+        'route { if ($rU == "free") unuse_blacklist("closed"); else use_blacklist("closed");'
+        " t_relay(); }\n"
+    )
+    with RunningScript(text, network=MemoryNetwork()) as script:
+        script.alice, script.bob = script.network.peer("udp:10.0.0.1:5060"), script.network.peer("udp:10.0.0.2:5060")
+        yield script
+
+
+def called(script, user):
+    """What alice and bob get of a call to `user`."""
+    script.alice.send(
+        f"INVITE sip:{user}@10.0.0.2 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK{user}\nMax-Forwards: 9\n"
+        f"From: <sip:alice@10.0.0.1>;tag=a\nTo: <sip:{user}@10.0.0.2>\nCall-ID: {user}\nCSeq: 1 INVITE\n"
+        "Contact: <sip:alice@10.0.0.1>\nContent-Length: 0\n\n",
+        "10.0.0.9",
+        5060,
+    )
+    script.settle()
+    return [message.status for message in script.alice.take()], [message.method for message in script.bob.take()]
+
+
+def test_a_request_to_a_place_on_a_list_in_use_is_refused(proxy):
+    assert called(proxy, "shut") == ([100, 473], [])
+
+
+def test_a_list_that_the_script_takes_back_lets_requests_through(proxy):
+    assert called(proxy, "free") == ([100], ["INVITE"])

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import random
 from typing import Final
 
+from ..blacklist_service import blacklist_service
 from ..errors import ConfigurationError, reason
 from ..script.runtime import ErrorInfo, Run
 from ..services import Counter, Routes, Services
@@ -349,23 +350,46 @@ class SipElement:
             return False
         return self.send(data, reply_target(request), received.socket, received.connection, request)
 
-    async def forward(self, message: Message, target: Target | None = None, noted: Noted = ()) -> bool:
+    async def forward(
+        self,
+        message: Message,
+        targets: Sequence[Target] = (),
+        noted: Noted = (),
+        blacklists: frozenset[str] = frozenset(),
+    ) -> bool:
+        if not message.is_request:
+            return False
+        failure = ""
         try:
-            if target is None:
+            if not targets:
                 next_hop = SipUri.parse(message.branch.destination or message.uri or "")
-                found = await self.resolve(sent_from(next_hop, message.branch.socket))
-                target = found[0] if found else None
-            socket = None if target is None else self.socket_for(target, message)
-            if target is None or socket is None or not message.is_request:
-                return False
-            via = via_line(socket, _stateless_branch(message), message)
-            data = passed_on(message, message.branch, via, socket, reliable=target.reliable)
+                targets = await self.resolve(sent_from(next_hop, message.branch.socket))
+            for target in targets:
+                failure = await self._forward_to(message, target, noted, blacklists)
+                if not failure:
+                    self.count("fwd_requests")
+                    return True
         except SipSyntaxError as error:
             log.error("the request cannot be forwarded: %s", error)
             return False
-        sent = await self.connect(target, socket, noted) and self.send(data, target, socket, 0, message)
-        self.count("fwd_requests" if sent else "err_requests")
-        return sent
+        if failure:
+            self.count(failure)
+        return False
+
+    async def _forward_to(self, message: Message, target: Target, noted: Noted, blacklists: frozenset[str]) -> str:
+        """Pass a request on to one place; the statistic of what went wrong, or "".  Raises SipSyntaxError."""
+        socket = self.socket_for(target, message)
+        if socket is None:
+            return "err_requests"
+        via = via_line(socket, _stateless_branch(message), message)
+        data = passed_on(message, message.branch, via, socket, reliable=target.reliable)
+        known = blacklist_service(self._services)
+        if blacklists and known.forbids(blacklists, target, data):
+            return "drop_requests"
+        if await self.connect(target, socket, noted) and self.send(data, target, socket, 0, message):
+            return ""
+        known.unreachable(target)
+        return "err_requests"
 
     def _tell_traffic(self, traffic: Traffic) -> None:
         for tell in list(self.hooks.traffic):

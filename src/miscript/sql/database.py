@@ -11,6 +11,7 @@ Source: miscript.database (what the methods mean).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -90,8 +91,11 @@ class Deadline:
             log.debug("%s: %s", self._name, error)
 
     async def all_ended(self) -> None:
-        if self._left_behind:
-            await asyncio.wait(self._left_behind, timeout=CLOSING_SECONDS)
+        """Wait a moment for what was left behind, and for what that leaves behind itself."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                while self._left_behind:
+                    await asyncio.wait(self._left_behind)
 
 
 class SqlDatabase(SqlTables):
@@ -131,6 +135,7 @@ class SqlDatabase(SqlTables):
     async def end(self) -> None:
         """End all connections, whoever uses them; what they are at is given a moment."""
         self._ended()
+        await self._deadline.all_ended()  # what comes back to a pool behind its end is closed by nobody
         try:
             await self.on(self.engine.dispose())
         except DatabaseError as error:

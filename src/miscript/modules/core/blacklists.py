@@ -2,7 +2,9 @@
 
 The script declares them (`dst_blacklist = NAME/flags:{rules}`); MI and the script look into them, and change those
 that are not read-only.  A list without flags is read-only; `expire` lists take rules that last for some seconds,
-`default` ones count without being asked for.
+`default` ones count without being asked for, others where `use_blacklist` asks.  Who sends requests asks before it
+does (`miscript.blacklist_service`).  With `disable_dns_blacklist = no` there is one more list, `dns`: places that
+could not be reached stay in it for `DNS_SECONDS`.
 
 Source: OpenSIPS manual, "Core Parameters" (`dst_blacklist`), "Core Functions", "Management Interface"; observed
 answers of OpenSIPS 4.1.
@@ -11,17 +13,20 @@ answers of OpenSIPS 4.1.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from ipaddress import IPv6Address
 from typing import Final
 
+from ...blacklist_service import CHOSEN
 from ...errors import ConfigurationError, MIError
-from ...exports import mi_command, script_function
+from ...exports import BoundText, bound_function, mi_command, script_function
 from ...mi.command import NO_RESULT
 from ...mi.parameters import Raw, integer_or_none, text_or_none
 from ...script.runtime import Run
 from ...services import Services
 from ...sip.sockets import Target
+from ...values import decode
+from .blacklist import DEFAULT, EXPIRE, READ_ONLY, Blacklist, Entry, declared_list
 from .blacklist_rules import (
     Address,
     Destination,
@@ -31,120 +36,24 @@ from .blacklist_rules import (
     parse_network,
     parse_port,
     parse_protocol,
-    parse_script_rule,
 )
 from .part import CorePart
 
 OK: Final = "OK"
-READ_ONLY, EXPIRE, DEFAULT = "read-only", "expire", "default"
 MAX_RULES: Final = 100_000
 """Rules of one list: scripts can make them out of what the network sends."""
+
+DNS: Final = "dns"
+DNS_SECONDS: Final = 240
+MAX_UNREACHABLE: Final = 10_000
+"""The list of what could not be reached, how long a place stays in it, and how many it takes."""
+
+ALL: Final = "all"
+"""In place of a name: every list, or for `check_blacklist_rule` every list in use."""
 
 log = logging.getLogger("miscript.blacklists")
 
 _LEFT_OUT: Final = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A rule in a list, until `ends` (a whole second of the monotonic clock) or for good."""
-
-    rule: Rule
-    ends: int | None = None
-
-    def shown(self, now: float) -> dict[str, object]:
-        """The entry as MI shows it, with the seconds that it still has."""
-        return self.rule.shown() | ({} if self.ends is None else {"Expire": self.ends - int(now)})
-
-
-@dataclass(slots=True)
-class Blacklist:
-    """One list; the first of its rules that matches counts.
-
-    Rules are added at the end.  In an `expire` list those for good stand in front, the latest first, and behind them
-    those that expire, sorted by their end like the server does it: the first of the list is not looked at.
-    """
-
-    name: str
-    flags: tuple[str, ...]
-    entries: list[Entry] = field(default_factory=list)
-    owner: str = "script"
-    _rules: set[Rule] = field(default_factory=set)
-
-    def alive(self, now: float) -> list[Entry]:
-        """The entries whose time is not over; the others are forgotten."""
-        if any(entry.ends is not None and entry.ends <= now for entry in self.entries):
-            self.entries = [entry for entry in self.entries if entry.ends is None or entry.ends > now]
-            self._rules = {entry.rule for entry in self.entries}
-        return self.entries
-
-    def __contains__(self, rule: Rule) -> bool:
-        return rule in self._rules
-
-    def declare(self, rule: Rule) -> None:
-        """Add a rule of the script; those stay in the script's order."""
-        self._rules.add(rule)
-        self.entries.append(Entry(rule))
-
-    def add(self, entry: Entry) -> None:
-        """Add a rule that is not there, in its place."""
-        self._rules.add(entry.rule)
-        self.entries.insert(self._place(entry.ends), entry)
-
-    def remove(self, rule: Rule) -> bool:
-        """Remove a rule; False when it is not there."""
-        if rule not in self._rules:
-            return False
-        self._rules.remove(rule)
-        self.entries = [entry for entry in self.entries if entry.rule != rule]
-        return True
-
-    def _place(self, ends: int | None) -> int:
-        entries = self.entries
-        if not entries or EXPIRE not in self.flags:
-            return len(entries)
-        if ends is None:
-            return 0
-        for_good = sum(entry.ends is None for entry in entries)
-        behind = range(max(for_good, 1), len(entries))
-        later = (place for place in behind if (entries[place].ends or 0) >= ends)
-        return len(entries) if (entries[-1].ends or 0) <= ends else next(later, len(entries))
-
-    def shown(self, now: float) -> dict[str, object]:
-        """The list as MI shows it."""
-        return {
-            "name": self.name,
-            "owner": self.owner,
-            "flags": list(self.flags),
-            "Rules": [entry.shown(now) for entry in self.alive(now)],
-        }
-
-    def match(self, destination: Destination, now: float) -> Entry | None:
-        """The first entry that forbids `destination`."""
-        return next((entry for entry in self.alive(now) if entry.rule.matches(destination)), None)
-
-
-def declared_list(name: str, options: Iterable[tuple[str, str | int | None]]) -> Blacklist:
-    """A `dst_blacklist` of the script; `options` are its flags and its rules, as the tree has them.
-
-    Raises ConfigurationError.
-    """
-    flags = {option for option, value in options if value is None}
-    if {"readonly", EXPIRE} <= flags:
-        raise ConfigurationError(f"dst_blacklist '{name}': a read-only list has no rules that expire")
-    read_only = "readonly" in flags or not flags
-    shown = (READ_ONLY,) * read_only + tuple(flag for flag in (EXPIRE, DEFAULT) if flag in flags)
-    found = Blacklist(name, shown)
-    for option, value in options:
-        if option == "rule":
-            try:
-                rule = parse_script_rule(str(value))
-            except ValueError as error:
-                raise ConfigurationError(f"dst_blacklist '{name}': {error}") from error
-            if rule in found:
-                raise ConfigurationError(f"dst_blacklist '{name}': the rule {value} is there twice")
-            found.declare(rule)
-    return found
 
 
 class CoreBlacklists(CorePart):
@@ -153,12 +62,20 @@ class CoreBlacklists(CorePart):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self.blacklists: dict[str, Blacklist] = {}
+        self._default: frozenset[str] = frozenset()
         services.provide("blacklists", self)
 
     def init(self) -> None:
         """Read the lists of the script.  Raises ConfigurationError."""
         super().init()
         self.blacklists = {name: declared_list(name, options) for name, options in self.services.blacklists}
+        if not self.services.parameters.get("disable_dns_blacklist", 1):
+            if DNS in self.blacklists:
+                raise ConfigurationError(
+                    f"dst_blacklist '{DNS}': the name is that of the list of disable_dns_blacklist"
+                )
+            self.blacklists[DNS] = Blacklist(DNS, (EXPIRE, DEFAULT), owner=DNS)
+        self._default = frozenset(name for name, found in self.blacklists.items() if DEFAULT in found.flags)
 
     def replace(self, name: str, owner: str, targets: Sequence[Target]) -> None:
         """Let a list of a module hold just these places (see `miscript.blacklist_service`).
@@ -174,6 +91,34 @@ class CoreBlacklists(CorePart):
             if rule not in found:
                 found.declare(rule)
         self.blacklists[name] = found
+
+    def chosen(self, run: Run | None = None) -> frozenset[str]:
+        """The names of the lists that `run` uses; without one those that count without being asked for."""
+        if run is None:
+            return self._default
+        found: frozenset[str] = run.data.get(CHOSEN, self._default)
+        return found
+
+    def forbids(self, chosen: frozenset[str], target: Target, data: bytes) -> bool:
+        """Whether one of the lists forbids to send `data` to `target`."""
+        used = [found for name in chosen if (found := self.blacklists.get(name)) is not None and found.entries]
+        if not used:
+            return False
+        text = decode(data) if any(found.looks_at_text for found in used) else ""
+        destination = Destination(_reached(target.address), target.transport, target.port, text)
+        now = self._blacklist_time()
+        forbidding = next((found.name for found in used if found.forbids(destination, now)), None)
+        if forbidding is None:
+            return False
+        log.info("nothing is sent to %s: the blacklist '%s' forbids it", target, forbidding)
+        return True
+
+    def unreachable(self, target: Target) -> None:
+        """Keep a place that could not be reached in the list `dns`, where there is one."""
+        found = self.blacklists.get(DNS)
+        if found is not None and found.owner == DNS:
+            rule = Rule(parse_network(target.address), target.transport, target.port)
+            self._add_rule(found, rule, DNS_SECONDS, MAX_UNREACHABLE)
 
     def _blacklist_time(self) -> float:
         return self.services.clock.monotonic()
@@ -269,33 +214,67 @@ class CoreBlacklists(CorePart):
             raise MIError(403, "Cannot modify read-only blacklist")
         return found
 
-    def _add_rule(self, found: Blacklist, rule: Rule, lifetime: int) -> bool:
+    def _add_rule(self, found: Blacklist, rule: Rule, lifetime: int, most: int = MAX_RULES) -> bool:
         """Add a rule; one that is there stays as it is.  False when the list is full."""
         now = self._blacklist_time()
         count = len(found.alive(now))
         if rule in found:
             return True
-        if count >= MAX_RULES:
-            log.error("blacklist '%s' has %d rules; no more are taken", found.name, MAX_RULES)
+        if count >= most:
+            log.error("blacklist '%s' has %d rules; no more are taken", found.name, most)
             return False
         found.add(Entry(rule, int(now) + lifetime if lifetime else None))
         return True
 
     # -- functions ------------------------------------------------------------------------------------------------
 
+    @bound_function()
+    def use_blacklist(self, name: BoundText) -> Callable[[Run], int]:
+        """Send nothing to what a list forbids, or with `all` any list, from here on and for this message only."""
+        return self._choice("use_blacklist", name, frozenset.union)
+
+    @bound_function()
+    def unuse_blacklist(self, name: BoundText) -> Callable[[Run], int]:
+        """Let a list, or with `all` every list, forbid nothing for this message, even one that counts by default."""
+        return self._choice("unuse_blacklist", name, frozenset.difference)
+
+    def _choice(
+        self, function: str, name: BoundText, change: Callable[[frozenset[str], frozenset[str]], frozenset[str]]
+    ) -> Callable[[Run], int]:
+        if name.constant is not None and not self._lists_named(str(name.constant)):
+            raise ValueError(
+                f"there is no blacklist '{name.constant}'; there are {', '.join(self.blacklists) or 'none'}"
+            )
+
+        def choose(run: Run) -> int:
+            wanted = str(name.get(run) or "")
+            names = self._lists_named(wanted)
+            if not names:
+                return self._rule_refused(function, wanted, "there is no such list")
+            run.data[CHOSEN] = change(self.chosen(run), names)
+            return 1
+
+        return choose
+
+    def _lists_named(self, name: str) -> frozenset[str]:
+        if name.lower() == ALL:
+            return frozenset((ALL, *self.blacklists))
+        return frozenset((name,)) if name in self.blacklists else frozenset()
+
     @script_function()
     def check_blacklist_rule(
         self, run: Run, name: str, ip: str, port: int = 0, proto: str | None = None, pattern: str | None = None
     ) -> int:
-        """Whether a blacklist forbids a destination."""
-        found = self.blacklists.get(name)
+        """Whether a blacklist, or with `all` one that the message uses, forbids a destination."""
+        names = self.chosen(run) if name.lower() == ALL else self._lists_named(name)
         try:
             destination = Destination(parse_address(ip), _protocol(proto), port, pattern or "")
         except ValueError as error:
             return self._rule_refused("check_blacklist_rule", name, error)
-        if found is None:
+        if not names and name.lower() != ALL:
             return self._rule_refused("check_blacklist_rule", name, "there is no such list")
-        return 1 if found.match(destination, self._blacklist_time()) else -1
+        lists = [found for each in names if (found := self.blacklists.get(each)) is not None]
+        return 1 if any(found.forbids(destination, self._blacklist_time()) for found in lists) else -1
 
     @script_function()
     def add_blacklist_rule(
@@ -337,6 +316,13 @@ class CoreBlacklists(CorePart):
     def _rule_refused(self, what: str, name: str, why: object) -> int:
         log.error("%s('%s'): %s", what, name, why)
         return -1
+
+
+def _reached(text: str) -> Address:
+    """The address that is reached; an IPv4 address written as IPv6 is itself, lest it get around its rules."""
+    address = parse_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
 
 
 def _rule_of(network: str, port: int, proto: str | None, pattern: str | None) -> Rule:

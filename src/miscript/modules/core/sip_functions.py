@@ -6,9 +6,10 @@ Source: OpenSIPS manual, "Core Functions" and "Core Variables"; observed values 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from ...blacklist_service import blacklist_service
 from ...exports import BoundText, bound_function, script_function, variable
 from ...script.access import SimpleAccess
 from ...script.nodes import Template
@@ -44,12 +45,13 @@ class SipFunctions(CorePart):
             message = run.message
             if message is None or not message.is_request:
                 return -1
-            target = None
+            targets: Sequence[Target] = ()
             if destination is not None:
-                target = await self._target(str(destination.get(run) or ""))
-                if target is None:
+                targets = await self._targets(str(destination.get(run) or ""))
+                if not targets:
                     return -1
-            return 1 if await self.sip.forward(message, target, (run.avps,)) else -1
+            chosen = blacklist_service(self.services).chosen(run)
+            return 1 if await self.sip.forward(message, targets, (run.avps,), chosen) else -1
 
         return pass_on
 
@@ -60,9 +62,10 @@ class SipFunctions(CorePart):
 
         async def send_copy(run: Run) -> int:
             message: Message | None = run.message
-            target = await self._target(str(destination.get(run) or ""))
-            if message is None or target is None:
+            targets = await self._targets(str(destination.get(run) or ""))
+            if message is None or not targets:
                 return -1
+            target = targets[0]
             try:
                 data = self._copy(message, None if headers is None else str(headers.get(run) or ""))
             except SipSyntaxError as error:
@@ -83,8 +86,8 @@ class SipFunctions(CorePart):
             copy.append_hf(headers)
         return copy.to_bytes()
 
-    async def _target(self, text: str) -> Target | None:
-        """`[proto:]host[:port]` or a SIP URI as a place; None when it has no address."""
+    async def _targets(self, text: str) -> Sequence[Target]:
+        """The places of `[proto:]host[:port]` or a SIP URI, the best first; none when it has no address."""
         try:
             if text.lower().startswith(("sip:", "sips:")):
                 uri = SipUri.parse(text)
@@ -94,9 +97,8 @@ class SipFunctions(CorePart):
                 uri = SipUri.parse(f"sip:{f'[{host}]' if ':' in host else host}:{port};transport={transport}")
         except (ValueError, SipSyntaxError) as error:
             log.error("'%s' is no destination: %s", text, error)
-            return None
-        found = await self.sip.resolve(uri)
-        return found[0] if found else None
+            return ()
+        return await self.sip.resolve(uri)
 
     # -- Via and sockets --------------------------------------------------------------------------------------
 

@@ -53,11 +53,16 @@ _METHOD_OF: Final = {"ACK": "INVITE", "CANCEL": "INVITE"}
 
 @dataclass(slots=True)
 class Draft:
-    """A branch that is being made, as its branch route sees it."""
+    """A branch that is being made, as its branch route sees it.
+
+    `blacklists` are the lists that forbid places; with `fails_over` other addresses are tried when one fails.
+    """
 
     index: int
     on_reply: str | None = None
     attributes: dict[str, list[int | str | None]] = field(default_factory=dict)
+    blacklists: frozenset[str] = frozenset()
+    fails_over: bool = True
 
 
 @dataclass(slots=True)

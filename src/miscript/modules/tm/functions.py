@@ -17,8 +17,9 @@ from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri
 from ...values import Value, encode
 from .engine import Context, Engine, context
-from .relaying import DROPPED, NO_DESTINATION, SEND_FAILED, UNRESOLVABLE, Relaying, relay_ack
+from .relaying import DROPPED, FILTERED, NO_DESTINATION, SEND_FAILED, UNRESOLVABLE, Relaying, relay_ack
 from .requests import NotSentError, Requests, address_of
+from .transaction import FILTERED as FILTERED_REPLY
 from .transaction import SEND_FAILED as SEND_FAILED_REPLY
 from .transaction import UNRESOLVABLE as UNRESOLVABLE_REPLY
 from .transaction import ProxyTransaction
@@ -36,6 +37,7 @@ END_TO_END: Final = -2
 
 NOT_RELAYED: Final = {
     UNRESOLVABLE: UNRESOLVABLE_REPLY,
+    FILTERED: FILTERED_REPLY,
     SEND_FAILED: SEND_FAILED_REPLY,
     DROPPED: (500, "Server error occurred (1/TM)"),
 }

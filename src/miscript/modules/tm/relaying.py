@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+from ...blacklist_service import blacklist_service, hand_over_choice
 from ...script.runtime import Run
 from ...sip.branch import Branch
 from ...sip.locating import sent_from
@@ -53,6 +54,7 @@ class Relaying:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.blacklists = blacklist_service(engine.services)
         self.reconsider: Callable[[ProxyTransaction], None] = lambda transaction: None
         self.no_answer: Callable[[ClientBranch], None] = lambda branch: None
         self.blocks_6xx = True
@@ -137,28 +139,34 @@ class Relaying:
             return UNRESOLVABLE
         for text in transaction.armed.headers:
             message.append_hf(text)
+        draft.blacklists, draft.fails_over = self.blacklists.chosen(run), failover
         return await self._send_to_one(transaction, draft, message, targets if failover else targets[:1])
 
     async def _send_to_one(
         self, transaction: ProxyTransaction, draft: Draft, message: Message, targets: Sequence[Target]
     ) -> int:
         """Send a branch to the first place that can be reached, and keep the others for when it fails."""
+        code = SEND_FAILED
         for number, target in enumerate(targets, 1):
-            branch = await self._send(transaction, draft, message, target)
-            if branch is not None:
-                branch.spare = targets[number:]
+            sent = await self._send(transaction, draft, message, target)
+            if isinstance(sent, ClientBranch):
+                sent.spare = targets[number:]
                 return 1
-        return SEND_FAILED
+            code = sent
+        return code
 
     async def fail_over(self, transaction: ProxyTransaction, failed: ClientBranch) -> bool:
         """Try the next address of a destination that did not answer or is overloaded (RFC 3263 section 4.3)."""
         silent = failed.is_local and failed.received_status is None
-        if not failed.spare or not (failed.status == 503 or silent) or transaction.cancelled:
+        if not failed.fails_over or not (failed.status == 503 or silent) or transaction.cancelled:
+            return False
+        self.blacklists.unreachable(failed.target)
+        if not failed.spare:
             return False
         spare, failed.spare = failed.spare, ()
         if len(transaction.branches) >= MAX_BRANCHES:
             return False
-        draft = Draft(len(transaction.branches), failed.on_reply, failed.attributes)
+        draft = Draft(len(transaction.branches), failed.on_reply, failed.attributes, failed.blacklists)
         return await self._send_to_one(transaction, draft, failed.message, spare) > 0
 
     async def _branch_route(self, run: Run, transaction: ProxyTransaction, draft: Draft, message: Message) -> bool:
@@ -168,6 +176,7 @@ class Relaying:
         def prepare(branch_run: Run) -> None:
             branch_run.avps, branch_run.flags = transaction.avps, transaction.flags
             branch_run.data["tm"] = Context(transaction, draft)
+            hand_over_choice(run, branch_run)
 
         try:
             ended = await self.engine.services.routes.run_route(
@@ -176,16 +185,17 @@ class Relaying:
         except LookupError as error:
             log.error("%s", error)
             return False
+        hand_over_choice(ended, run)
         return ended.dropped
 
     async def _send(
         self, transaction: ProxyTransaction, draft: Draft, message: Message, target: Target
-    ) -> ClientBranch | None:
-        """Send a branch to one place; None when it cannot be reached from any socket of ours."""
+    ) -> ClientBranch | int:
+        """Send a branch to one place; the return code of `t_relay` when it cannot be, or may not be, sent there."""
         sip = self.engine.sip
         socket = sip.socket_for(target, message)
-        if socket is None or not await sip.connect(target, socket, (draft.attributes, transaction.avps)):
-            return None
+        if socket is None:
+            return SEND_FAILED
         branch_id = self.engine.branch_id(transaction, draft.index)
         self.engine.tell(Moment.BRANCH, transaction, message=message)
         via = via_line(socket, branch_id, message)
@@ -196,8 +206,17 @@ class Relaying:
                 sent = passed_on(message, message.branch, via, socket, reliable=target.reliable)
         except SipSyntaxError as error:
             log.error("a branch cannot be written: %s", error)
-            return None
-        return self.start(transaction, draft, message, sent, (branch_id, message.method or ""), target, socket)
+            return SEND_FAILED
+        if draft.blacklists and self.blacklists.forbids(draft.blacklists, target, sent):
+            return FILTERED
+        branch = None
+        if await sip.connect(target, socket, (draft.attributes, transaction.avps)):
+            branch = self.start(transaction, draft, message, sent, (branch_id, message.method or ""), target, socket)
+        if branch is not None:
+            return branch
+        if draft.fails_over:
+            self.blacklists.unreachable(target)
+        return SEND_FAILED
 
     def start(
         self,
@@ -225,6 +244,7 @@ class Relaying:
             key=key,
         )
         branch.on_reply, branch.attributes = draft.on_reply, draft.attributes
+        branch.blacklists, branch.fails_over = draft.blacklists, draft.fails_over
         branch.is_minor = bool(self.minor_flag) and self.minor_flag in branch.where.flags
         engine.branches[key] = branch  # before it is sent: who traces asks whose message it is
         if not engine.sip.send(sent, target, socket):
@@ -353,8 +373,8 @@ def _with_via(request: Message, via: str) -> bytes:
 
 async def relay_ack(engine: Engine, run: Run, proxy: SipUri | None) -> int:
     """Pass the ACK of a 2xx on: it belongs to no transaction."""
-    target = None
+    targets: Sequence[Target] = ()
     if proxy is not None and run.message.branch.destination is None:
         targets = await engine.sip.resolve(sent_from(proxy, run.message.branch.socket))
-        target = targets[0] if targets else None
-    return 1 if await engine.sip.forward(run.message, target) else SEND_FAILED
+    chosen = blacklist_service(engine.services).chosen(run)
+    return 1 if await engine.sip.forward(run.message, targets, blacklists=chosen) else SEND_FAILED

@@ -21,6 +21,7 @@ from ...values import Value
 REQUEST_TIMEOUT = (408, "Request Timeout")
 TERMINATED = (487, "Request Terminated")
 SEND_FAILED = (477, "Send failed (477/TM)")
+FILTERED = (473, "Filtered destination (473/TM)")
 UNRESOLVABLE = (476, "Unresolvable destination (476/TM)")
 
 
@@ -40,11 +41,12 @@ class ClientBranch(Timed):
     `status` is that of its last reply and `reply` its final one; `is_local` tells that we made the last one up
     (a timeout).  `wants_cancel` has the header fields of a CANCEL that waits for the first reply, None without one.
     Nobody waits for a branch that `is_minor` once all others have failed.  `spare` are more addresses of its
-    destination.
+    destination, of which `blacklists` forbid some; `fails_over` tells whether they are tried.
     """
 
     __slots__ = (
-        "attributes", "cancel", "cancel_data", "index", "is_final", "is_local", "is_minor", "key", "message",
+        "attributes", "blacklists", "cancel", "cancel_data", "fails_over",
+        "index", "is_final", "is_local", "is_minor", "key", "message",
         "on_reply", "received_status", "reply", "sent", "socket", "spare", "status", "target", "transaction",
         "wants_cancel",
         "where",
@@ -83,6 +85,8 @@ class ClientBranch(Timed):
         self.on_reply: str | None = None
         self.is_minor = False
         self.spare: Sequence[Target] = ()
+        self.blacklists: frozenset[str] = frozenset()
+        self.fails_over = True
         self.wants_cancel: tuple[str, ...] | None = None
         self.cancel: Timed | None = None
         self.cancel_data = b""
