@@ -240,7 +240,7 @@ def test_limit_stops_an_endless_script_of_the_program(tmp_path):
     done = program(tmp_path, script, "--once", "--limit", "0.5")
     _, errors = done.communicate(timeout=20)
     assert done.returncode == 1
-    assert "stopped in startup_route: it took more than 0.5 seconds" in errors
+    assert re.search(r"stopped in startup_route \(.*load.cfg:2\): it took more than 0.5 seconds", errors)
 
 
 @pytest.mark.e2e

@@ -1,12 +1,17 @@
 """Signals, limits and exit statuses of `miscript run`."""
 
+import math
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 
 import pytest
+
+from miscript.cli.watchdog import PATIENCE_SECONDS, TICK_SECONDS, Watchdog
+from miscript.script.runtime import BudgetExceeded, Run, Script, Symbols, VariableSpace
 
 pytestmark = pytest.mark.e2e
 
@@ -20,6 +25,14 @@ BRANCHING = """
 route { exit; }
 startup_route { xlog("begins\\n"); route(a); }
 route[a] { route(a); route(a); }
+"""
+
+
+BACKTRACKING = """
+startup_route { $var(s) = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab";
+  if ($var(s) =~ "^(a+)+$") { xlog("matches\\n"); }
+}
+timer_route[others, 1] { xlog("others go on\\n"); }
 """
 
 
@@ -45,7 +58,7 @@ def test_a_run_that_takes_more_than_its_limit_is_ended_and_the_status_says_so(tm
     with start(tmp_path, ENDLESS, "--once", "--limit", limit) as running:
         printed, errors = running.communicate(timeout=20)
     assert (printed, running.returncode) == ("begins\n", 1)
-    assert "stopped in startup_route: it took more than" in errors
+    assert re.search(r"stopped in startup_route \(.*script.cfg:4\): it took more than", errors)
 
 
 def test_work_that_is_left_is_named(tmp_path):
@@ -123,3 +136,29 @@ def test_a_terminal_that_is_closed_stops_the_host(tmp_path):
         running.send_signal(signal.SIGHUP)  # the kernel sends it where the terminal is the controlling one
         running.communicate(timeout=20)
     assert running.returncode == 0
+
+
+def test_a_regular_expression_that_backtracks_is_interrupted_and_the_host_goes_on(tmp_path):
+    with start(tmp_path, BACKTRACKING, "--limit", "0.3") as running:
+        assert running.stdout.readline() == "others go on\n"
+        running.send_signal(signal.SIGTERM)
+        _, errors = running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert "stopped in startup_route" in errors
+    assert "script.cfg:3): it took more than 0.3 seconds" in errors
+    assert "Traceback" not in errors
+
+
+def test_one_operation_has_five_seconds_without_any_limit():
+    looks = math.ceil(PATIENCE_SECONDS / TICK_SECONDS)
+    run = Run(Script("t.cfg", Symbols()), VariableSpace(), "route")
+    watchdog = Watchdog()
+    frame = frame_that_works_for(run)
+    for _ in range(looks):
+        watchdog.look(signal.SIGVTALRM, frame)
+    with pytest.raises(BudgetExceeded, match="5 seconds for one operation"):
+        watchdog.look(signal.SIGVTALRM, frame)
+
+
+def frame_that_works_for(run):
+    return sys._getframe()

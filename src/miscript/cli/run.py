@@ -121,6 +121,7 @@ async def _main(
     from ..host.output import Output
     from ..script.render import render
     from .signals import Signals
+    from .watchdog import Watchdog
 
     writer = Output(output)
     host = Host(Source(file, None, preprocessor), writer.write, stubs=stubs, budget=budget)
@@ -135,6 +136,8 @@ async def _main(
         click.echo(render(warnings, "full", color=sys.stderr.isatty()), err=True)
     signals = Signals(host.stopping, host.reread)
     signals.install()
+    watchdog = Watchdog()
+    watchdog.start()
     try:
         return await _serve(host, budget, once, seconds)
     except (MiscriptError, OSError) as error:
@@ -143,6 +146,7 @@ async def _main(
         click.echo(told, err=True)
         return 1
     finally:
+        watchdog.stop()
         signals.noticed()
         await host.stop()
         writer.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -125,7 +126,7 @@ class Runner:
             await self._error_route(run)
         except BudgetExceeded as stop:
             self.broken += 1
-            log.error("stopped in %s: it took more than %s", run.route, stop)
+            log.error("stopped in %s%s: it took more than %s", run.route, _place(stop), stop)
         except Stop:
             pass
         except Exception:
@@ -177,6 +178,15 @@ class Runner:
             parameters=parameters,
             prepare=lambda run: self._finished(run, finish),
         )
+
+
+def _place(stop: BudgetExceeded) -> str:
+    """Where the script stood, as " (file:line)"."""
+    place = ""
+    for frame, line in traceback.walk_tb(stop.__traceback__):
+        if "__file__" not in frame.f_globals:  # the code of a script is of no module
+            place = f" ({frame.f_code.co_filename}:{line})"
+    return place
 
 
 async def _nothing(run: Run, parameters: Parameters) -> int:

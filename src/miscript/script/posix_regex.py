@@ -8,7 +8,7 @@ What is different: `regexec` finds the longest of the leftmost matches, Python t
 backtracking comes to.  *Whether* a text matches is the same; *how much* of it can differ when one branch of an
 alternative is a prefix of another.  Branches that are plain text are tried longest first, which covers the
 usual case.  Some patterns (``(a+)+b``) need exponential time in any backtracking matcher; `re` cannot bound
-that, so patterns should come from the script, not from the network.
+that (`miscript run` interrupts it after seconds), so patterns should come from the script, not from the network.
 
 Source: POSIX.1-2017, "Base Definitions", chapter 9; regex(7); GNU C Library manual, "Regular Expressions".
 """
