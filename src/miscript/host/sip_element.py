@@ -13,11 +13,13 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from random import random
 from typing import Final
 
 from ..blacklist_service import blacklist_service
 from ..errors import ConfigurationError, reason
+from ..release import signature
 from ..script.runtime import ErrorInfo, Run
 from ..services import Counter, Routes, Services
 from ..sip import Message, SipSyntaxError, SipUri
@@ -58,8 +60,6 @@ class SipElement:
     def __init__(self, services: Services, routes: Routes, tasks: TaskTable, network: Network) -> None:
         self.hooks = Hooks()
         self.stateless = False
-        self.server: str | None = None
-        self.user_agent = ""
         self.sockets: Sequence[ListeningSocket] = ()
         self._services = services
         self._routes = routes
@@ -98,9 +98,16 @@ class SipElement:
             self._parse_lines()
         except ValueError as error:
             self._wrong = str(error)
-        self.user_agent = _header_value(parameters.get("user_agent_header")) or _signature()
-        if parameters.get("server_signature", 1):
-            self.server = _header_value(parameters.get("server_header")) or _signature()
+
+    @cached_property
+    def user_agent(self) -> str:
+        return _header_value(self._parameters.get("user_agent_header")) or signature()
+
+    @cached_property
+    def server(self) -> str | None:
+        if not self._parameters.get("server_signature", 1):
+            return None
+        return _header_value(self._parameters.get("server_header")) or signature()
 
     def _parse_lines(self) -> None:
         self.sockets = tuple(parse_socket(text, options, self._ports) for text, options in self._lines)
@@ -440,12 +447,6 @@ def _stateless_branch(request: Message) -> str:
     text = f"{via.branch if via else ''}\0{via.host if via else ''}\0{request.call_id}\0{number}\0{request.uri}"
     digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
     return f"{COOKIE}{digest}.0"
-
-
-def _signature() -> str:
-    from importlib.metadata import version
-
-    return f"miscript/{version('miscript')}"
 
 
 def _header_value(text: int | str | None) -> str | None:

@@ -17,10 +17,7 @@ Source: OpenSIPS manual, "Script Format" (including files) and "Templating opens
 
 from __future__ import annotations
 
-import difflib
 import re
-import shlex
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -209,6 +206,9 @@ class _Line:
 
 def _run(command: str, text: str, file: SourceFile, diagnostics: Diagnostics) -> str:
     """What the command makes of `text`; empty after a failure (E109)."""
+    import shlex
+    import subprocess
+
     try:
         arguments = shlex.split(command)
         if not arguments:
@@ -300,11 +300,13 @@ def _file_of_mark(name: str, main: SourceFile) -> SourceFile:
 
 def _by_comparing(texts: list[str], lines: list[_Line]) -> list[_Line]:
     """Equal lines come from one another; changed ones from the lines between, the last of them repeated."""
+    from difflib import SequenceMatcher
+
     before = [line.text for line in lines]
     if max(len(before), len(texts)) > MAX_COMPARED_LINES:
         return [lines[min(n, len(lines) - 1)] for n in range(len(texts))]
     origins: list[_Line] = []
-    for _, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, texts).get_opcodes():
+    for _, i1, i2, j1, j2 in SequenceMatcher(None, before, texts).get_opcodes():
         last = max(min(i2, len(lines)) - 1, 0)
         origins += [lines[min(i1 + k, last)] for k in range(j2 - j1)]
     return origins

@@ -21,7 +21,6 @@ from typing import Literal, TypeAlias, get_args
 
 from .diagnostics import Diagnostic, Severity
 from .excerpt import excerpt, last_shown_line, safe
-from .sarif import sarif_log
 from .source import Span
 
 Format: TypeAlias = Literal["full", "concise", "json", "github", "sarif"]
@@ -47,6 +46,8 @@ def render(diagnostics: Iterable[Diagnostic], format: Format = "full", *, color:
         case "github":
             return "".join(f"{_github_command(diagnostic)}\n" for diagnostic in found)
         case "sarif":
+            from .sarif import sarif_log  # brings all explanations along
+
             return json.dumps(sarif_log(found), indent=2) + "\n"
         case _:
             raise ValueError(f"unknown format {format!r}, known are {', '.join(FORMATS)}")

@@ -10,7 +10,6 @@ import logging
 import platform
 import time
 from functools import lru_cache
-from importlib import metadata
 from typing import Final
 
 from ...errors import MIError, ScriptError
@@ -20,6 +19,7 @@ from ...mi.command import Raw
 from ...mi.jsonrpc import invalid_params
 from ...mi.origin import Origin
 from ...mi.parameters import integer_or_none
+from ...release import version
 from ...services import Process, Services
 from .log_consumers import LogConsumer, log_consumers
 from .part import CorePart
@@ -61,8 +61,8 @@ class CoreCommands(CorePart):
     @mi_command("version", "", "revision", read_only=True)
     def mi_version(self, revision: Raw = _NOT_GIVEN) -> object:
         """tells name and version of the host; with any parameter also the revision it was built from"""
-        server = {"Server": f"miscript ({_version()} ({platform.machine()}/{platform.system().lower()}))"}
-        return server if revision is _NOT_GIVEN else server | {"git": _version().partition("+g")[2] or "unknown"}
+        server = {"Server": f"miscript ({version()} ({platform.machine()}/{platform.system().lower()}))"}
+        return server if revision is _NOT_GIVEN else server | {"git": version().partition("+g")[2] or "unknown"}
 
     @mi_command("pwd", read_only=True)
     def mi_pwd(self) -> object:
@@ -208,10 +208,3 @@ def _ctime(second: int) -> str:
 
 def _no_provisioning() -> MIError:
     return MIError(503, "No PI transport is available")
-
-
-def _version() -> str:
-    try:
-        return metadata.version("miscript")
-    except metadata.PackageNotFoundError:  # run from a folder, not installed
-        return "0"

@@ -9,7 +9,6 @@ Source: OpenSIPS manual, "Core Parameters" (`stderror_enabled`, `stderror_level_
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -41,7 +40,9 @@ def _to_standard_error(handler: logging.Handler) -> bool:
 
 
 def _to_syslog(handler: logging.Handler) -> bool:
-    return isinstance(handler, logging.handlers.SysLogHandler)
+    from logging.handlers import SysLogHandler
+
+    return isinstance(handler, SysLogHandler)
 
 
 def _to_nobody(handler: logging.Handler) -> bool:
