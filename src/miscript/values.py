@@ -62,6 +62,13 @@ def plain_text(value: int | str) -> str:
     return value.text if isinstance(value, NumberWithText) else str(value)
 
 
+def given_text(value: Value) -> str | None:
+    """The text of what was assigned to a variable that takes texts; None for NULL and for bare numbers."""
+    if isinstance(value, NumberWithText):
+        return value.text
+    return value if isinstance(value, str) else None
+
+
 def is_true(value: Value) -> bool:
     """Truth of a value used as a condition: a number other than 0, a text that is not empty."""
     return bool(value)

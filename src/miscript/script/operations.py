@@ -169,7 +169,7 @@ def stored(value: Result) -> Value:
 
 
 def with_text(value: Value) -> Value:
-    """The number of a variable together with its text, for `$json(x) := $var(n)`, which reads texts."""
+    """The number of a variable together with its text, for variables that read texts (`$json(x) := $var(n)`)."""
     if isinstance(value, TextWithNumber):
         return str(value)
     return NumberWithText(value, str(value)) if value.__class__ is int else value

@@ -19,7 +19,7 @@ from typing import Annotated
 from ...errors import ConfigurationError, MIError
 from ...exports import Constant, Module, Writable, async_function, mi_command, parameter, script_function, variable
 from ...mi.parameters import Raw, integer_reader, text_reader
-from ...script.access import AvpAccess, join
+from ...script.access import AvpAccess, SimpleAccess, join
 from ...script.nodes import Index, Template
 from ...script.runtime import Run
 from ...script.signatures import Binder, VariableAccess
@@ -310,11 +310,15 @@ class CfgUtils(Module):
             return -2
         return 1 if condition.matches(timestamp if timestamp > 0 else self.services.clock.time()) else -1
 
-    @variable("ctime")
-    def clock_time(self, run: Run, inner: str) -> Value:
-        """A part of the local time: sec, min, hour, mday, mon (from 1), year, wday (Sunday is 1), yday, isdst."""
-        part = _CLOCK.get(inner)
-        return None if part is None else part(time.localtime(self.services.clock.time()))
+    @variable("ctime", inner="optional", binds=True)
+    def clock_time(self, inner: Template | None, index: Index | None, binder: Binder) -> VariableAccess:
+        """A part of the local time: sec (also without a name), min, hour, mday, mon (from 1), year, wday (Sunday is 1),
+        yday, isdst.
+        """
+        part = _CLOCK.get("sec" if inner is None else inner.constant or "")
+        if part is None:
+            raise ValueError(f"$ctime knows {', '.join(_CLOCK)}")
+        return SimpleAccess(lambda run: part(time.localtime(self.services.clock.time())))
 
     # -- debugging ------------------------------------------------------------------------------------------------
 
@@ -342,10 +346,10 @@ class CfgUtils(Module):
 
     # -- variables --------------------------------------------------------------------------------------------------
 
-    @variable("env")
-    def environment(self, run: Run, inner: str) -> Value:
-        """A variable of the environment; NULL when it is not set."""
-        return os.environ.get(inner)
+    @variable("env", inner="optional")
+    def environment(self, run: Run, inner: str | None) -> Value:
+        """A variable of the environment; NULL when it is not set, or no name is given."""
+        return None if inner is None else os.environ.get(inner)
 
     @variable("shv", inner="required", binds=True)
     def shared_variable(self, inner: Template | None, index: Index | None, binder: Binder) -> VariableAccess:

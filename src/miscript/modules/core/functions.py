@@ -18,8 +18,10 @@ from ...exports import (
     script_function,
     variable,
 )
+from ...script.access import SimpleAccess, name_of
+from ...script.nodes import Template
 from ...script.runtime import Run
-from ...script.signatures import Argument
+from ...script.signatures import Argument, Binder, VariableAccess
 from ...trace_service import route_tracing
 from ...values import NumberWithText, Value, text_of
 from .part import CorePart
@@ -114,7 +116,9 @@ class ScriptFunctions(CorePart):
     # -- flags ----------------------------------------------------------------------------------------------------
 
     def _know_flag(self, flag: Argument) -> str:
-        name = text_of(flag.constant)
+        return self._know_flag_named(text_of(flag.constant))
+
+    def _know_flag_named(self, name: str) -> str:
         self.flag_numbers.setdefault(name, len(self.flag_numbers))
         return name
 
@@ -151,18 +155,24 @@ class ScriptFunctions(CorePart):
         """The flags that are set, the one named last in the script first."""
         return " ".join(sorted(run.flags, key=lambda name: -self.flag_numbers.get(name, 0)))
 
-    @variable("msg.flag", inner="required")
-    def message_flag(self, run: Run, inner: str) -> Value:
-        """Whether a flag is set: 1 or 0, which print as true and false."""
-        return NumberWithText(1, "true") if inner in run.flags else NumberWithText(0, "false")
+    @variable("msg.flag", inner="required", binds=True)
+    def message_flag(self, inner: Template, index: None, binder: Binder) -> VariableAccess:
+        """Whether a flag is set: 1 or 0, which print as true and false; 0 clears it, any other number sets it."""
+        if inner.constant is not None:
+            self._know_flag_named(inner.constant)
+        name = name_of(binder.template_pieces(inner))
 
-    @message_flag.setter
-    def set_message_flag(self, run: Run, inner: str, value: Value) -> bool:
-        if value in (1, "true"):
-            run.flags.add(inner)
-        else:
-            run.flags.discard(inner)
-        return True
+        def read(run: Run) -> Value:
+            return NumberWithText(1, "true") if name(run) in run.flags else NumberWithText(0, "false")
+
+        def write(run: Run, value: Value, operator: str) -> bool:
+            flag = name(run)
+            if flag is None or not isinstance(value, int):
+                return False
+            (run.flags.add if value else run.flags.discard)(flag)
+            return True
+
+        return SimpleAccess(read, write)
 
     # -- time and texts ---------------------------------------------------------------------------------------
 

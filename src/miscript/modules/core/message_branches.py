@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
@@ -24,7 +24,7 @@ from ...sip import Message
 from ...sip.branch import MAX_Q, NO_Q, Branch, q_text
 from ...sip.replies import redirection
 from ...sip_service import sip_service
-from ...values import NumberWithText, Value
+from ...values import NumberWithText, Value, given_text
 from .message_parts import list_access
 from .part import CorePart
 
@@ -55,23 +55,26 @@ def q_of(text: str) -> int | None:
 
 
 def _set_uri(branch: Branch, value: Value, services: Services) -> bool:
-    if not isinstance(value, str):
+    uri = given_text(value)
+    if not uri:
         return False
-    branch.uri = value or None
+    branch.uri = uri
     return True
 
 
 def _set_destination(branch: Branch, value: Value, services: Services) -> bool:
-    if isinstance(value, int):
+    destination = given_text(value)
+    if destination is None and value is not None:
         return False
-    branch.destination = value or None
+    branch.destination = destination or None
     return True
 
 
 def _set_path(branch: Branch, value: Value, services: Services) -> bool:
-    if isinstance(value, int):
+    path = given_text(value)
+    if path is None and value is not None:
         return False
-    branch.path = value or None
+    branch.path = path or None
     return True
 
 
@@ -107,9 +110,13 @@ FIELDS: Final[dict[str, Field]] = {
     "duri": (lambda branch, came: branch.destination, _set_destination),
     "q": (lambda branch, came: q_text(branch.q), _set_q),
     "path": (lambda branch, came: branch.path, _set_path),
-    "flags": (lambda branch, came: " ".join(sorted(branch.flags)), _set_flags),
     "socket": (lambda branch, came: None if branch.socket is None else str(branch.socket), _set_socket),
 }
+
+
+def flags_text(flags: Collection[str], numbers: Mapping[str, int]) -> str:
+    """Branch flags as a script sees them, the one named last in the script first."""
+    return " ".join(sorted(flags, key=lambda name: -numbers.get(name, 0)))
 
 
 def all_branches(run: Run) -> Sequence[Branch]:
@@ -125,6 +132,8 @@ def more_branches(run: Run) -> Sequence[Branch]:
 
 class MessageBranches(CorePart):
     """Adding, moving and ordering branches."""
+
+    branch_flag_numbers: dict[str, int]
 
     # -- functions --------------------------------------------------------------------------------------------
 
@@ -261,7 +270,8 @@ class MessageBranches(CorePart):
         """Setting it adds a branch with that URI; read, it is the URI of the first one behind the Request-URI."""
 
         def write(run: Run, value: Value, operator: str) -> bool:
-            return isinstance(value, str) and self._append(run, value, None, False) > 0
+            uri = given_text(value)
+            return bool(uri) and self._append(run, str(uri), None, False) > 0
 
         return SimpleAccess(_first_uri, write)
 
@@ -270,6 +280,15 @@ class MessageBranches(CorePart):
         """The number of the last branch; 0 when there is only the Request-URI."""
         found = all_branches(run)
         return len(found) - 1 if found else None
+
+    def _flags_field(self, branches: Branches, index: Index | None, binder: Binder) -> VariableAccess:
+        field = (lambda branch, came: flags_text(branch.flags, self.branch_flag_numbers), _set_flags)
+        return _field_access(self.services, field, branches, index, binder)
+
+    def _flag(self, branches: Branches, inner: Template, index: Index | None, binder: Binder) -> VariableAccess:
+        if inner.constant is not None:
+            self.branch_flag_numbers.setdefault(inner.constant, len(self.branch_flag_numbers))
+        return _flag_access(branches, inner, index, binder)
 
     def _field(self, name: str, index: Index | None, binder: Binder) -> VariableAccess:
         return _field_access(self.services, FIELDS[name], all_branches, index, binder)
@@ -297,7 +316,7 @@ class MessageBranches(CorePart):
     @variable("msg.branch.flags", index=True, binds=True)
     def branch_flags_text(self, inner: None, index: Index | None, binder: Binder) -> VariableAccess:
         """The flags of a branch."""
-        return self._field("flags", index, binder)
+        return self._flags_field(all_branches, index, binder)
 
     @variable("msg.branch.socket", index=True, binds=True)
     def branch_socket(self, inner: None, index: Index | None, binder: Binder) -> VariableAccess:
@@ -307,12 +326,12 @@ class MessageBranches(CorePart):
     @variable("msg.branch.flag", inner="required", index=True, binds=True)
     def branch_flag(self, inner: Template, index: Index | None, binder: Binder) -> VariableAccess:
         """A flag of a branch: 1 or 0."""
-        return _flag_access(all_branches, inner, index, binder)
+        return self._flag(all_branches, inner, index, binder)
 
     @variable("branch.flag", inner="required", index=True, binds=True)
     def old_branch_flag(self, inner: Template, index: Index | None, binder: Binder) -> VariableAccess:
         """A flag of a branch, counted without the Request-URI."""
-        return _flag_access(more_branches, inner, index, binder)
+        return self._flag(more_branches, inner, index, binder)
 
     @variable("msg.branch.attr", inner="required", index=True, binds=True)
     def branch_attribute(self, inner: Template, index: Index | None, binder: Binder) -> VariableAccess:
@@ -340,6 +359,8 @@ class MessageBranches(CorePart):
         """A part of a branch, counted without the Request-URI; without a name, setting it adds a branch."""
         if inner is None:
             return self.new_branch(None, None, binder)  # type: ignore[no-any-return]  # a decorated method
+        if inner.constant == "flags":
+            return self._flags_field(more_branches, index, binder)
         return _field_access(self.services, FIELDS[inner.constant or "uri"], more_branches, index, binder)
 
     @variable("ds")
@@ -407,7 +428,7 @@ def _flag_access(branches: Branches, inner: Template, index: Index | None, binde
         branch, flag = choose(run), name(run)
         if branch is None or flag is None or not isinstance(value, int):
             return False
-        (branch.flags.add if value > 0 else branch.flags.discard)(flag)
+        (branch.flags.add if value else branch.flags.discard)(flag)
         return True
 
     return SimpleAccess(read, write)

@@ -14,7 +14,7 @@ from ...script.signatures import Argument
 from ...services import Services
 from ...sip.branch import Branch
 from ...values import Value, text_of
-from .message_branches import all_branches
+from .message_branches import all_branches, flags_text
 from .part import CorePart
 from .request_uri import (
     Change,
@@ -150,7 +150,7 @@ class MessageFunctions(CorePart):
         """The branch flags that are set, the one named last in the script first."""
         if run.message is None:
             return None
-        return " ".join(sorted(run.message.branch.flags, key=lambda name: -self.branch_flag_numbers.get(name, 0)))
+        return flags_text(run.message.branch.flags, self.branch_flag_numbers)
 
 
 def _set_flag(branch: Branch, name: str) -> bool:

@@ -17,7 +17,7 @@ from ...script.signatures import Binder, VariableAccess
 from ...sip import Message, NameAddr, SipSyntaxError, dummy_message
 from ...sip.branch import MAX_Q
 from ...sip.multipart import BodyPart, body_parts
-from ...values import INT_MAX, NumberWithText, Value, decode
+from ...values import INT_MAX, NumberWithText, Value, decode, given_text
 from . import message_addresses
 from .message_parts import MESSAGE_VARIABLES, addresses_in, list_access, message_variable
 from .part import CorePart
@@ -74,11 +74,13 @@ def uri(message: Message) -> Value:
 
 
 def _set_user(message: Message, value: Value) -> bool:
-    return not isinstance(value, int) and change_request_uri(message, lambda uri: with_user(uri, value))
+    user = given_text(value)
+    return (user is not None or value is None) and change_request_uri(message, lambda uri: with_user(uri, user))
 
 
 def _set_host(message: Message, value: Value) -> bool:
-    return isinstance(value, str) and change_request_uri(message, lambda uri: with_host(uri, value))
+    host = given_text(value)
+    return host is not None and change_request_uri(message, lambda uri: with_host(uri, host))
 
 
 def _set_port(message: Message, value: Value) -> bool:
@@ -149,7 +151,8 @@ def destination_uri(message: Message) -> Value:
 
 
 def _set_destination_host(message: Message, value: Value) -> bool:
-    return isinstance(value, str) and change_destination(message, lambda uri: with_host(uri, value))
+    host = given_text(value)
+    return host is not None and change_destination(message, lambda uri: with_host(uri, host))
 
 
 def _set_destination_port(message: Message, value: Value) -> bool:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from ...sip import Message, SipUri
 from ...sip.branch import NO_Q
-from ...values import NumberWithText, Value, decode, encode
+from ...values import NumberWithText, Value, decode, encode, given_text
 from .message_parts import sip_uri
 
 log = logging.getLogger("miscript.script")
@@ -88,11 +88,12 @@ def port_of(uri: SipUri | None) -> Value:
 
 def set_request_uri(message: Message, value: Value) -> bool:
     """Another Request-URI, without a preference; an empty text brings back the one that came."""
-    if not isinstance(value, str):
+    text = given_text(value)
+    if text is None:
         return False
-    if value:
+    if text:
         message.branch.q = NO_Q
-    return _write_request_uri(message, value)
+    return _write_request_uri(message, text)
 
 
 def _write_request_uri(message: Message, text: str) -> bool:
@@ -104,11 +105,12 @@ def _write_request_uri(message: Message, text: str) -> bool:
 
 def set_destination(message: Message, value: Value) -> bool:
     """Another destination URI; NULL or an empty text for none."""
-    if isinstance(value, int):
+    text = given_text(value)
+    if text is None and value is not None:
         return False
-    message.branch.destination = value or None
-    if value and sip_uri(value) is None:
-        log.error("'%s' is no SIP URI and cannot be the destination", value)
+    message.branch.destination = text or None
+    if text and sip_uri(text) is None:
+        log.error("'%s' is no SIP URI and cannot be the destination", text)
     return True
 
 

@@ -20,7 +20,7 @@ from ...sip.replies import next_target, passed_back
 from ...sip.sockets import DEFAULT_PORTS, ListeningSocket, Target, split_host, split_socket
 from ...sip.uri import SipUri
 from ...sip_service import SipService, sip_service
-from ...values import Value
+from ...values import Value, given_text
 from .part import CorePart
 
 log = logging.getLogger("miscript.sip")
@@ -176,7 +176,7 @@ class SipFunctions(CorePart):
     def socket_out(self, inner: Template | None, index: None, binder: Binder) -> VariableAccess:
         """The socket that the message will be sent from: the one that was set, else the one that it came to.
 
-        A text sets it, NULL leaves the choice to us.
+        A text sets it, one that is no socket of ours changes nothing; NULL leaves the choice to us.
         """
         name = None if inner is None else inner.constant
         if name == "forced":
@@ -185,12 +185,14 @@ class SipFunctions(CorePart):
         return SimpleAccess(lambda run: _of(_forced(run) or _came_to(run), read), self._set_socket_out)
 
     def _set_socket_out(self, run: Run, value: Value, operator: str) -> bool:
-        if run.message is None or isinstance(value, int):
+        name = given_text(value)
+        if run.message is None or name == "" or (name is None and value is not None):
             return False
-        if value is None:
+        if name is None:
             run.message.branch.socket = None
-            return True
-        return bool(self.force_send_socket(run, value) > 0)
+        else:
+            self.force_send_socket(run, name)
+        return True
 
 
 def _came_to(run: Run) -> ListeningSocket | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...exports import variable
 from ...script.access import AvpAccess, SimpleAccess, VarAccess, name_of
-from ...script.nodes import Variable
+from ...script.nodes import Template, Variable
 from ...script.runtime import RouteInfo, Run, parameter_at
 from ...script.signatures import Binder, VariableAccess
 from ...values import Value
@@ -150,14 +150,17 @@ class ScriptVariables(CorePart):
         """The local time in a format of strftime: `$time(%H:%M)`."""
         return time.strftime(inner, time.localtime(self.services.clock.time()))
 
-    @variable("C", inner="required")
-    def colour(self, run: Run, inner: str) -> Value:
+    @variable("C", inner="required", binds=True)
+    def colour(self, inner: Template, index: None, binder: Binder) -> VariableAccess:
         """The code that gives text a colour: `$C(rx)` is red on the terminal's own background.
 
         Empty when the output is no terminal, unless the script says `xlog_force_color=yes`.
         """
-        shown = self.services.parameters.get("xlog_force_color", 0) or sys.stdout.isatty()
-        return _colour(inner) if shown else ""
+        code = _colour(inner.constant or "")
+        if code is None:
+            raise ValueError(f"a colour is two letters of {''.join(_COLOURS)}x, as in $C(rx)")
+        parameters = self.services.parameters
+        return SimpleAccess(lambda run: code if parameters.get("xlog_force_color", 0) or sys.stdout.isatty() else "")
 
     # -- log levels ------------------------------------------------------------
 
@@ -221,20 +224,11 @@ def _route_variable(show: Callable[[RouteInfo], str], index: Any, binder: Binder
     return SimpleAccess(read, walk=walk)
 
 
-_COLOURS = {"s": 30, "r": 31, "g": 32, "y": 33, "b": 34, "p": 35, "c": 36, "w": 37}
+_COLOURS = {"x": 39, "s": 30, "r": 31, "g": 32, "y": 33, "b": 34, "p": 35, "c": 36, "w": 37}
 
 
 def _colour(pair: str) -> str | None:
-    """`xy`: the colour of the text and that of the background; a capital is the bright one, x the terminal's own."""
-    if len(pair) != 2:
+    """`xy`: the colours of the text, a capital for the bright one, and of the background; x is the terminal's own."""
+    if len(pair) != 2 or pair[0] == "X" or pair[0].lower() not in _COLOURS or pair[1] not in _COLOURS:
         return None
-    if pair == "xx":
-        return "\x1b[0m"
-    codes = ["0"]
-    for letter, shift in ((pair[0], 0), (pair[1], 10)):
-        if letter.lower() in _COLOURS:
-            codes += ["1"] if letter.isupper() and not shift else []
-            codes.append(str(_COLOURS[letter.lower()] + shift))
-        elif letter != "x":
-            return None
-    return f"\x1b[{';'.join(codes)}m"
+    return f"\x1b[{int(pair[0].isupper())};{_COLOURS[pair[0].lower()]};{_COLOURS[pair[1]] + 10}m"
