@@ -56,6 +56,13 @@ class DialogService(Protocol):
     def direction(self, run: Run) -> Direction | None:
         """The way of the message of a route in its dialog; None without one, and in failure routes."""
 
+    def number_again(self, run: Run) -> int | None:
+        """The CSeq number for the request of a route, in a dialog, that is about to be sent once more with changes.
+
+        All that comes later in the dialog follows it.  None without a dialog, and for the request that makes it: of
+        that one any number may be raised, the dialog goes by the one that its end has answered.
+        """
+
     def create(self, run: Run) -> Dialog | None:
         """The dialog of the initial INVITE of a run, made now when there is none; None for any other request."""
 

@@ -23,6 +23,13 @@ class RecordRouting(Protocol):
     def add_parameter(self, message: Message, text: str) -> None:
         """Add `;name=value` to the Record-Route that a request has or will have."""
 
+    def put_parameter(self, message: Message, name: str, value: str) -> None:
+        """Let the Record-Route of a request have `;name=value`, in place of what it has under this name so far."""
+
+    @property
+    def tells_direction(self) -> bool:
+        """Whether Record-Route tells the From tag, without which `is_downstream` cannot know."""
+
     def own_route(self, run: Run) -> str | None:
         """The parameters of our own Route value that `loose_route()` found; None before it, or without one."""
 

@@ -27,6 +27,9 @@ MAX_LEGS: Final = 64
 MAX_CSEQ: Final = 2**31 - 1
 """The highest number of a CSeq (RFC 3261 section 8.1.1.5)."""
 
+MAX_SHIFTS: Final = 64
+"""INVITEs of one end of which the number is kept that they were sent with."""
+
 TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE"})
 """Methods whose Contact replaces the one of its sender."""
 
@@ -130,8 +133,9 @@ class Leg:
     """One end of a dialog.
 
     `routes` is the Route set that a request from us to it has.  `cseq` is the highest CSeq of the other end's
-    requests to it; `shift` is how many requests of ours came in between, so that theirs are passed on with a higher
-    number.  `shifts` keeps the shift of INVITEs until their ACK.  `early_contact` and `early_routes` are those of a
+    requests to it, with the numbers that they came with; `shift` is how many requests of ours came in between, or were
+    sent once more with changes, so that theirs are passed on with a higher number.  `shifts` keeps the shift of
+    INVITEs, for what names them: their ACKs, the RAck of PRACKs.  `early_contact` and `early_routes` are those of a
     provisional reply, for requests before the 2xx.
     """
 
@@ -154,14 +158,27 @@ class Leg:
     def passed_on(self, number: int, method: str) -> int:
         """Note a request of the other end, and give the number with which it is passed on to this one."""
         if method == "ACK":
-            return number + self.shifts.get(number, 0)
+            return self.invite_sent_as(number)
         if number > self.cseq:
             self.cseq = min(number, MAX_CSEQ)
             if method == "INVITE" and self.shift:
-                if len(self.shifts) >= MAX_LEGS:
-                    self.shifts.clear()
-                self.shifts[number] = self.shift
-        return number + (self.shifts.get(number, 0) if method == "INVITE" else self.shift)
+                self._keep_shift(number, self.shift)
+        return self.invite_sent_as(number) if method == "INVITE" else number + self.shift
+
+    def sent_as(self, number: int, sent: int, method: str) -> None:
+        """Note that a request of the other end went to this one as number `sent`."""
+        if method == "INVITE" and (sent != number or number in self.shifts):
+            self._keep_shift(number, sent - number)
+        self.shift = max(self.shift, sent - self.cseq)
+
+    def invite_sent_as(self, number: int) -> int:
+        """The number with which an INVITE of the other end was sent to this one last."""
+        return number + self.shifts.get(number, 0)
+
+    def _keep_shift(self, number: int, shift: int) -> None:
+        if number not in self.shifts and len(self.shifts) >= MAX_SHIFTS:
+            del self.shifts[min(self.shifts)]
+        self.shifts[number] = shift
 
 
 @dataclass(slots=True, eq=False)

@@ -1,10 +1,10 @@
 """Module `dialog`: knowing the calls that pass, and having a say in them.
 
 `Calls` (calls) is the table of dialogs with states, times and statistics; `Tracking` (tracking) tells it what `tm` and
-`rr` see; `DialogRequests` (requests) sends BYEs and other requests in dialogs, `Pings` (pings) and `Pracks`
-(prack) those that nobody has asked for; `shown` is how dialogs look from
-outside; `DialogStore` (store) keeps them in a database; the rest is what scripts and MI call.  State itself is pure and
-lives in `miscript.sip.dialogs`.
+`rr` see, `Numbers` (numbers) keeps the CSeqs that each end gets in order; `DialogRequests` (requests) sends BYEs and
+other requests in dialogs, `Pings` (pings) and `Pracks` (prack) those that nobody has asked for; `shown` is how dialogs
+look from outside; `DialogStore` (store) keeps them in a database; the rest is what scripts and MI call.  State itself
+is pure and lives in `miscript.sip.dialogs`.
 
 Not here: caches and clusters.
 
@@ -23,6 +23,7 @@ from ...script.runtime import Run
 from ...services import Services
 from ...sip.dialog_profiles import Profiles
 from ...sip.dialogs import Dialog, DialogTable, Direction, MatchMode
+from ...sip.message import Message
 from ...sip_service import sip_service
 from .calls import STATE_CHANGED, Calls, Counters
 from .commands import DialogCommands
@@ -207,6 +208,12 @@ class OfferedDialogs:
 
     def direction(self, run: Run) -> Direction | None:
         return self._module.tracking.direction(run)
+
+    def number_again(self, run: Run) -> int | None:
+        here = self._module.tracking.here(run)
+        if here is None or not isinstance(run.message, Message):
+            return None
+        return self._module.tracking.numbers.again(run.message, here)
 
     def create(self, run: Run) -> Dialog | None:
         return self._module.tracking.begin(run)

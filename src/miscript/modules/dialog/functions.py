@@ -19,10 +19,11 @@ from ...values import Value, encode
 from . import pings
 from .calls import Calls
 from .commands import MAX_ITEMS
+from .here import NAME, Here
 from .pings import Pings
 from .prack import rack
 from .requests import DialogRequests, Sequential
-from .tracking import NAME, Here, Tracking
+from .tracking import Tracking
 
 if TYPE_CHECKING:
     from ...exports import Module as Base
@@ -225,8 +226,9 @@ class DialogFunctions(Base):
         A PRACK in the reply route of a reliable provisional reply gets its RAck from there and goes to where it came
         from; -2 when the reply is not reliable.  All others need a dialog that has been answered.
         """
-        dialog = self._dialog(run)
-        if dialog is None or leg not in ("caller", "callee"):
+        here = self.tracking.here(run)
+        dialog = None if here is None else here.dialog
+        if here is None or dialog is None or leg not in ("caller", "callee"):
             log.warning("dlg_send_sequential: there is no dialog, or no leg '%s'", leg)
             return -1
         if body and not content_type:
@@ -239,7 +241,7 @@ class DialogFunctions(Base):
             if acknowledged is None:
                 return NOT_RELIABLE
             fields += acknowledged
-            callee = self.tracking.callee_of(dialog, run.message)
+            callee = self.tracking.callee_of(here, run.message)
         elif not dialog.is_confirmed:
             log.warning("dlg_send_sequential: the dialog has not been answered, or has ended")
             return -1

@@ -17,7 +17,7 @@ from typing import Final
 
 from ...database import Cell, Database, DatabaseError, check_version
 from ...dialog_service import DialogPart
-from ...sip.dialogs import Dialog
+from ...sip.dialogs import Dialog, Leg
 from ...table_mirror import TableMirror
 from ...values import decode, encode
 from .calls import Calls, Held
@@ -164,7 +164,7 @@ class DialogStore:
 
 class OwnPart:
     """What this module keeps beside the columns: fractions of seconds, seconds between pings, `$DLG_del_delay`, the
-    media of both ends."""
+    media of both ends, and with which number the last INVITE to each was sent."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -182,6 +182,9 @@ class OwnPart:
         sdp = [dialog.caller.sdp, b"" if callee is None else callee.sdp]
         if any(sdp):
             told["sdp"] = [decode(one) if len(one) <= LONGEST_SDP else "" for one in sdp]
+        shifts = [_last_shift(leg) for leg in (dialog.caller, callee)]
+        if any(shifts):
+            told["shifts"] = shifts
         return json.dumps(told, separators=(",", ":")) if told else None
 
     def read(self, dialog: Dialog, text: str) -> None:
@@ -193,3 +196,11 @@ class OwnPart:
         held.delete_delay = max(0, int(told.get("delete_delay", held.delete_delay)))
         for leg, sdp in zip((dialog.caller, *dialog.callees[:1]), told.get("sdp", ()), strict=False):
             leg.sdp = encode(str(sdp))
+        for leg, pair in zip((dialog.caller, *dialog.callees[:1]), told.get("shifts", ()), strict=False):
+            if pair:
+                leg.sent_as(int(pair[0]), int(pair[0]) + int(pair[1]), "INVITE")
+
+
+def _last_shift(leg: Leg | None) -> tuple[int, int] | None:
+    """The last INVITE to an end that had another number on the way: its own one, and by how much it was raised."""
+    return max(leg.shifts.items()) if leg is not None and leg.shifts else None

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from ...dialog_service import RequestWatcher
@@ -25,11 +24,10 @@ from ...sip.uri import SipUri
 from ...sip_service import sip_service
 from ...transaction_service import Happening, Moment, SipTransaction, transaction_service
 from .calls import Calls
+from .here import NAME, Here
+from .numbers import Numbers
 
 log = logging.getLogger("miscript.dialog")
-
-NAME: Final = "dialog"
-"""Where runs and transactions keep their `Here`."""
 
 INTERVALS: Final = "seconds between the pings of a dialog"
 LIFETIME: Final = "seconds that a dialog may last"
@@ -37,30 +35,6 @@ LIFETIME: Final = "seconds that a dialog may last"
 
 _REASONS: Final = {Direction.DOWNSTREAM: "Downstream BYE", Direction.UPSTREAM: "Upstream BYE"}
 _MAX_OWN_ROUTES: Final = 2
-
-
-@dataclass(slots=True)
-class Here:
-    """What a run has to do with a dialog.
-
-    `direction` is that of its request, None where there is no request of the dialog; `cseq_before` the highest number
-    that its receiver had seen before it.  `begins` tells the request that made the dialog, `loaded` a dialog that
-    `load_dialog_ctx` chose.
-    """
-
-    dialog: Dialog
-    direction: Direction | None = None
-    callee_tag: str = ""
-    cseq_before: int = 0
-    begins: bool = False
-    loaded: bool = False
-
-    @property
-    def receiver(self) -> Leg | None:
-        """The end that the request goes to."""
-        if self.direction is None:
-            return None
-        return Matched(self.dialog, self.direction, self.callee_tag).receiver
 
 
 class Tracking:
@@ -73,6 +47,7 @@ class Tracking:
     def __init__(self, services: Services, calls: Calls) -> None:
         self.services = services
         self.calls = calls
+        self.numbers = Numbers(calls)
         self.prack: Callable[[Dialog, SipTransaction, Message, Leg], None] = lambda dialog, invite, reply, leg: None
         self.set_interval: Callable[[Dialog, str, int], object] = lambda dialog, method, seconds: None
         self.mode = MatchMode.DID_FALLBACK
@@ -86,6 +61,7 @@ class Tracking:
         tm, rr = transaction_service(self.services), record_routing(self.services)
         if tm is not None:
             tm.watch(Moment.CREATED, self._created)
+            tm.watch(Moment.BRANCH, self.numbers.branch)
             tm.watch(Moment.REPLY_OUT, self._replied)
             tm.watch(Moment.CANCELLED, self._cancelled)
             tm.watch(Moment.ENDED, self._forgotten)
@@ -163,6 +139,7 @@ class Tracking:
             return None
         if from_ is None or to is None or to.tag or not message.call_id:
             return None
+        number = message.cseq[0]
         caller = Leg(from_.tag or "", _contact(message), routes, message.received.socket, sdp=_sdp(message))
         dialog = self.calls.create(message.call_id, from_.uri, to.uri, caller)
         if dialog is None:
@@ -170,7 +147,7 @@ class Tracking:
             return None
         if (seconds := run.data.get(LIFETIME)) is not None:
             self.calls.live_for(dialog, seconds)
-        self._take(run, Here(dialog, Direction.DOWNSTREAM, begins=True))
+        self._take(run, Here(dialog, Direction.DOWNSTREAM, begins=True, number=number, sent=[number]))
         rr = record_routing(self.services)
         if rr is not None and self.mode is not MatchMode.DID_NONE:
             rr.add_parameter(message, f";{self.parameter}={dialog.did}")
@@ -224,12 +201,8 @@ class Tracking:
 
     def _request(self, message: Message, here: Here) -> None:
         """A request of a dialog is on its way."""
-        dialog, direction, receiver = here.dialog, here.direction, here.receiver
-        if message.cseq is not None and receiver is not None and message.method is not None:
-            number = message.cseq[0]
-            shifted = receiver.passed_on(number, message.method)
-            if shifted != number:
-                _renumber(message, shifted)
+        dialog, direction = here.dialog, here.direction
+        self.numbers.request(message, here)
         if message.method == "ACK" and (sdp := _sdp(message)) and direction is not None:
             Matched(dialog, direction, here.callee_tag).sender.sdp = sdp
         if message.method == "BYE" and direction is not None:
@@ -256,16 +229,16 @@ class Tracking:
         if here is None:
             return
         request, reply = happening.transaction.request, happening.message
-        if reply is not None and request.cseq is not None and reply.cseq not in (None, request.cseq):
-            _renumber(reply, request.cseq[0])
+        if reply is not None:
+            self.numbers.back(request, reply)
         if here.begins:
-            self._first_reply(here.dialog, happening)
+            self._first_reply(here, happening)
         elif reply is not None and 200 <= happening.status < 300 and request.method in TARGET_REFRESH:
             self._refresh(here, request, reply)
 
-    def _first_reply(self, dialog: Dialog, happening: Happening) -> None:
+    def _first_reply(self, here: Here, happening: Happening) -> None:
         """A reply to the request that made the dialog goes to the caller."""
-        status, reply = happening.status, happening.message
+        dialog, status, reply = here.dialog, happening.status, happening.message
         if status >= 300:
             self.calls.move(dialog, DialogEvent.FAILURE)
         if not 101 <= status < 300:
@@ -273,15 +246,16 @@ class Tracking:
         tag = happening.transaction.to_tag if reply is None else _to_tag(reply)
         if not tag:
             return
-        number = happening.transaction.request.cseq
-        leg = dialog.add_callee(tag, number[0] if number else 0)
+        leg = dialog.add_callee(tag, here.number)
         if leg is None:
             return
+        if reply is not None:
+            self.numbers.answered(here, leg, reply)
         if reply is not None and reply.received.socket is not None:
             leg.socket = reply.received.socket
         if status < 200:
             self.calls.move(dialog, DialogEvent.PROVISIONAL, tag)
-            callee = self.callee_of(dialog, reply) if self.calls.held(dialog).pracks else None
+            callee = self.callee_of(here, reply) if self.calls.held(dialog).pracks else None
             if reply is not None and callee is not None:
                 self.prack(dialog, happening.transaction, reply, callee)
             return
@@ -290,13 +264,18 @@ class Tracking:
         dialog.answer(leg)
         self.calls.move(dialog, DialogEvent.SUCCESS, tag)
 
-    def callee_of(self, dialog: Dialog, reply: object) -> Leg | None:
+    def callee_of(self, here: Here, reply: object) -> Leg | None:
         """The callee that a reply is from; without a 2xx the way to it is the one that this reply tells."""
-        leg = dialog.leg_of(_to_tag(reply)) if isinstance(reply, Message) else None
-        if leg is None and isinstance(reply, Message) and reply.cseq is not None and (tag := _to_tag(reply)):
-            leg = dialog.add_callee(tag, reply.cseq[0])  # its own reply route asks before it is passed on
-        if isinstance(reply, Message) and leg is not None and not leg.contact:
-            leg.early_contact, leg.early_routes = _contact(reply), self._routes_to_callee(dialog, reply)
+        if not isinstance(reply, Message):
+            return None
+        tag = _to_tag(reply)
+        leg = here.dialog.leg_of(tag)
+        if leg is None and tag and reply.cseq is not None:  # its own reply route asks before it is passed on
+            leg = here.dialog.add_callee(tag, here.number or reply.cseq[0])
+            if leg is not None and here.begins:
+                self.numbers.answered(here, leg, reply)
+        if leg is not None and not leg.contact:
+            leg.early_contact, leg.early_routes = _contact(reply), self._routes_to_callee(here.dialog, reply)
         return leg
 
     def _routes_to_callee(self, dialog: Dialog, reply: Message) -> tuple[str, ...]:
@@ -347,13 +326,6 @@ class Tracking:
         here: Here | None = happening.transaction.data.get(NAME)
         if here is not None and here.begins and here.dialog.state in (DialogState.UNCONFIRMED, DialogState.EARLY):
             self.calls.move(here.dialog, DialogEvent.FAILURE)
-
-
-def _renumber(message: Message, number: int) -> None:
-    """Let a message be sent with another CSeq number."""
-    field = message.field("CSeq")
-    if field is not None and message.cseq is not None:
-        message.replace_hf(field, f"{number} {message.cseq[1]}")
 
 
 def _record_routes(message: Message) -> tuple[str, ...]:

@@ -88,6 +88,18 @@ class Rr(Module):
         before = recorded(message)
         record(message, replace(before, parameters=before.parameters + text))
 
+    def put_parameter(self, message: Message, name: str, value: str) -> None:
+        """Let the Record-Route of a request have `;name=value`, in place of what it has under this name so far."""
+        before = recorded(message)
+        first, *others = before.parameters.split(";")
+        kept = [text for text in others if text.partition("=")[0] != name]
+        record(message, replace(before, parameters=";".join([first, *kept, f"{name}={value}"])))
+
+    @property
+    def tells_direction(self) -> bool:
+        """Whether Record-Route tells the From tag."""
+        return bool(self.append_fromtag)
+
     # -- Route ------------------------------------------------------------------------------------------------
 
     @script_function(routes="request")

@@ -3,8 +3,11 @@
 What is changed on the way out is changed back in all replies.  The requests of the dialog are changed too, in both
 directions, with what Record-Route keeps (`restore_mode` auto), or when the script asks for it (manual).
 
-Not here yet: dialogs, so `force_dialog` cannot be had, and a request that was answered with another CSeq is not
-followed by others of the same dialog with theirs changed.
+A challenge is answered with a higher CSeq, so all that follows in the dialog needs another one too.  Where there is a
+dialog (module dialog) it sees to that, in both directions, for any request; without one Record-Route remembers it,
+which is enough for the first INVITE and for a BYE.
+
+Not here yet: `force_dialog`.
 
 Source: OpenSIPS manual, module uac; observed answers of OpenSIPS 4.1.
 """
@@ -16,6 +19,7 @@ import re
 import secrets
 from typing import Final
 
+from ...dialog_service import DialogService, dialog_service
 from ...errors import ConfigurationError
 from ...exports import Module, parameter, script_function
 from ...record_routing import RecordRouting, record_routing
@@ -26,6 +30,7 @@ from ...sip.digest_response import Algorithm, Challenge, Credentials, strongest
 from ...sip.message import Message
 from ...sip.name_addr import NameAddr
 from ...sip.parameters import Parameters
+from ...sip.sequence_numbers import acknowledged_cseq, renumber, renumber_acknowledged, written_cseq
 from ...sip.syntax import SipSyntaxError
 from ...transaction_service import Happening, Moment, SipTransaction, TransactionService, transaction_service
 from ...uac_credentials import credential_store
@@ -41,6 +46,10 @@ REWRITTEN: Final = ("From", "To", "CSeq")
 """Header fields that replies get back as they came."""
 
 CHALLENGES: Final = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
+CSEQ_PARAMETER: Final = "aci"
+"""Parameter of Record-Route that keeps by how much the CSeq of the first INVITE was raised."""
+
+_RAISED = re.compile(rf";{CSEQ_PARAMETER}=([0-9]{{1,10}})(?:;|$)", re.IGNORECASE)
 _PARAMETER = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -60,6 +69,7 @@ class Uac(Module):
         super().__init__(services)
         self._rr: RecordRouting | None = None
         self._tm: TransactionService | None = None
+        self._dialogs: DialogService | None = None
 
     def init(self) -> None:
         if self.restore_mode not in ("auto", "manual", "none"):
@@ -73,15 +83,13 @@ class Uac(Module):
         if self._tm is None:
             raise ConfigurationError("tm is not loaded")
         self._tm.watch(Moment.FAILURE, self._failed)
-        if self.restore_mode == "none":
-            self._watch_replies({"CSeq"})
-            return
-        self._watch_replies(set(REWRITTEN))
+        self._dialogs = dialog_service(self.services)
         self._rr = record_routing(self.services)
-        if self._rr is None:
-            raise ConfigurationError(f"restore_mode {self.restore_mode} needs module rr", parameter="restore_mode")
-        if self.restore_mode == "auto":
+        if self._rr is not None:
             self._rr.on_route(self._routed)
+        elif self.restore_mode != "none":
+            raise ConfigurationError(f"restore_mode {self.restore_mode} needs module rr", parameter="restore_mode")
+        self._watch_replies({"CSeq"} if self.restore_mode == "none" else set(REWRITTEN))
 
     # -- another From or To -----------------------------------------------------------------------------------------
 
@@ -112,7 +120,7 @@ class Uac(Module):
         except SipSyntaxError as error:
             log.error("uac_replace_%s: %s", name.lower(), error)
             return -1
-        if self._rr is not None and uri and uri != old_uri:
+        if self._rr is not None and self.restore_mode != "none" and uri and uri != old_uri:
             self._rr.add_parameter(message, f";{store}={Swap(old_uri, uri).kept(self.restore_passwd)}")
         return 1
 
@@ -127,13 +135,17 @@ class Uac(Module):
         return self._restore(run, self.rr_to_store_param)
 
     def _restore(self, run: Run, store: str) -> int:
-        parameters = None if self._rr is None else self._rr.own_route(run)
+        parameters = None
+        if self._rr is not None and self.restore_mode != "none":
+            parameters = self._rr.own_route(run)
         return 1 if parameters is not None and self._swapped(run, parameters, store) else -1
 
     def _routed(self, run: Run, parameters: str) -> None:
         """A request of a dialog came by our Route."""
-        for store in (self.rr_from_store_param, self.rr_to_store_param):
-            self._swapped(run, parameters, store)
+        self._raised_again(run, parameters)
+        if self.restore_mode == "auto":
+            for store in (self.rr_from_store_param, self.rr_to_store_param):
+                self._swapped(run, parameters, store)
 
     def _swapped(self, run: Run, parameters: str, store: str) -> bool:
         """Change the field of a request that Record-Route speaks of; False when there is nothing to change."""
@@ -194,7 +206,8 @@ class Uac(Module):
 
         The script then sends it again; it goes where it went, unless the script names another place.  `algorithms`
         with commas between limits what is answered to.  -1 when there is no challenge, no password for it, or when it
-        is asked again after an answer.
+        is asked again after an answer.  Inside a dialog it needs module dialog, except for a BYE: the numbers of later
+        requests follow.
         """
         message, transaction = run.message, self._transaction(run)
         reply = None if transaction is None else transaction.data.get("uac reply")
@@ -221,7 +234,51 @@ class Uac(Module):
             return -1
         answered.add(credentials.realm)
         _back_to(transaction.data.get("uac asked"), message.branch)
-        return 1 if _raise_cseq(message, 1) else -1
+        if not self._number_again(run, message):
+            log.error("uac_auth: the CSeq cannot be raised")
+            return -1
+        return 1
+
+    def _number_again(self, run: Run, message: Message) -> bool:
+        """Give a request that is sent once more the next CSeq, and let what follows in its dialog know; False when it
+        cannot be raised."""
+        number = None if self._dialogs is None else self._dialogs.number_again(run)
+        if number is not None:
+            return renumber(message, number)
+        if not _raise_cseq(message, 1):
+            return False
+        if self._dialogs is None or self._dialogs.current(run) is None:
+            self._remember(message)
+        return True
+
+    def _remember(self, message: Message) -> None:
+        """Let Record-Route tell later requests by how much the CSeq of this one was raised."""
+        if _in_dialog(message):
+            if message.method != "BYE":
+                log.warning("uac_auth: without a dialog, later requests keep their numbers")
+            return
+        before, now = message.cseq, written_cseq(message)
+        if self._rr is None or before is None or now is None:
+            return
+        if not self._rr.tells_direction:
+            log.warning(
+                "uac_auth: with append_fromtag 0 and no dialog, later requests keep their numbers"
+            )
+            return
+        self._rr.put_parameter(message, CSEQ_PARAMETER, str(now - before[0]))
+
+    def _raised_again(self, run: Run, parameters: str) -> None:
+        """Raise the number of a request as that of the first one was, when it goes the same way."""
+        message = run.message
+        found = _RAISED.search(f";{parameters}")
+        if found is None or self._rr is None or not isinstance(message, Message) or not self._rr.is_downstream(run):
+            return
+        amount = int(found[1])
+        if not _raise_cseq(message, amount):
+            log.error("a Route of ours raises the CSeq by %d, which cannot be", amount)
+            return
+        if message.method == "PRACK" and (asked := acknowledged_cseq(message)) is not None:
+            renumber_acknowledged(message, asked + amount)
 
     def _credentials(
         self, run: Run, message: Message, challenges: list[Challenge], answered: set[str]
@@ -277,12 +334,16 @@ def _challenges(reply: Message, header: str, allowed: list[Algorithm] | None) ->
 
 def _raise_cseq(message: Message, amount: int) -> bool:
     """Give a request a higher CSeq; False when it has none, or it would be no CSeq any more."""
-    field = message.field("CSeq")
-    number, _, method = (message.written_value(field) or "").partition(" ") if field is not None else ("", "", "")
-    if field is None or not (number.isascii() and number.isdecimal()) or not 0 <= int(number) + amount < 2**31:
+    number = written_cseq(message)
+    return number is not None and renumber(message, number + amount)
+
+
+def _in_dialog(message: Message) -> bool:
+    try:
+        to = message.to
+    except SipSyntaxError:
         return False
-    message.replace_hf(field, f"{int(number) + amount} {method.strip()}")
-    return True
+    return to is not None and bool(to.tag)
 
 
 def _put_back(request: Message, reply: Message, names: set[str]) -> None:
