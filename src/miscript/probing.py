@@ -1,6 +1,6 @@
 """Asking SIP servers whether they are there: what modules share that keep away from destinations which fail.
 
-Source: RFC 3261 section 11 (OPTIONS); OpenSIPS manual, modules dispatcher, load_balancer.
+Source: RFC 3261 section 11 (OPTIONS); OpenSIPS manual, modules dispatcher, drouting, load_balancer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from .errors import ConfigurationError
 from .services import Tasks
@@ -39,15 +39,22 @@ class Probe:
     max_forwards: int | None = None
 
 
+class Heard(NamedTuple):
+    """What became of a probe: the final status (408 and the like may be our own), and whether somebody is there."""
+
+    status: int
+    is_there: bool
+
+
 def checked_probe(method: str, from_uri: str, *, method_parameter: str, from_parameter: str) -> None:
     """Raise ConfigurationError, naming the parameter, when these make no request."""
     if not _METHOD.fullmatch(method):
-        raise ConfigurationError(f"'{method}' is no method", parameter=method_parameter)
+        raise ConfigurationError(f"{method_parameter}: '{method}' is no method", parameter=method_parameter)
     try:
         SipUri.parse(from_uri)
     except SipSyntaxError as error:
         raise ConfigurationError(
-            f"'{from_uri}' is no URI for From of probes: {error}", parameter=from_parameter
+            f"{from_parameter}: '{from_uri}' is no URI for From of probes: {error}", parameter=from_parameter
         ) from error
 
 
@@ -56,7 +63,7 @@ def reply_codes(text: str, parameter: str) -> frozenset[int]:
     found = {200}
     for part in filter(None, (each.strip() for each in text.split(","))):
         if not (part.isascii() and part.isdecimal() and 200 <= int(part) <= 699):
-            raise ConfigurationError(f"'{part}' is no final status from 200 to 699", parameter=parameter)
+            raise ConfigurationError(f"{parameter}: '{part}' is no final status from 200 to 699", parameter=parameter)
         found.add(int(part))
     return frozenset(found)
 
@@ -75,10 +82,10 @@ class Prober:
         key: Hashable,
         uri: str,
         probe: Probe,
-        heard: Callable[[bool], None],
+        heard: Callable[[Heard], None],
         socket: ListeningSocket | None = None,
     ) -> bool:
-        """Send a probe to `uri`; `heard` is told later whether somebody is there.
+        """Send a probe to `uri`; `heard` is told later what became of it.
 
         `key` names the destination.  False, and nothing is sent, when too many probes wait for their answers.
         """
@@ -89,7 +96,7 @@ class Prober:
         return True
 
     async def _ask(
-        self, key: Hashable, uri: str, probe: Probe, heard: Callable[[bool], None], socket: ListeningSocket | None
+        self, key: Hashable, uri: str, probe: Probe, heard: Callable[[Heard], None], socket: ListeningSocket | None
     ) -> None:
         try:
             reply = await self.tm.request(
@@ -107,4 +114,4 @@ class Prober:
             self._waiting[key] -= 1
             if not self._waiting[key]:
                 del self._waiting[key]
-        heard(reply.status in self.accepted)
+        heard(Heard(reply.status, reply.status in self.accepted))

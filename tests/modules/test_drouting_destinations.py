@@ -20,7 +20,6 @@ from miscript.modules.drouting.destinations import (
     plain_lists,
 )
 from miscript.modules.drouting.gateways import Probe, numeric_target, parse_address, parse_prefix
-from miscript.modules.drouting.probing import parse_codes
 from miscript.modules.drouting.routing_data import Orders
 from miscript.modules.drouting.sorting import by_weight
 from miscript.sip.syntax import SipSyntaxError
@@ -181,11 +180,7 @@ def test_null_ends_a_load_and_what_is_only_wrong_ends_a_row():
     assert (required(5, "a", "t", 1), integer("12", "a", "t", 1), integer(b"3", "a", "t", 1)) == ("5", 12, 3)
 
 
-def test_statuses_and_blacklists_of_parameters_are_read():
-    assert parse_codes("501, 403") == {501, 403}
-    for text in ("", "50", "abc", "501;403", "999"):
-        with pytest.raises(ValueError, match="no status"):
-            parse_codes(text)
+def test_blacklists_of_parameters_are_read():
     assert GatewayBlacklist.parse("bl_name= 3,5,25") == GatewayBlacklist("Default", "bl_name", frozenset({3, 5, 25}))
     assert GatewayBlacklist.parse("pstn:list2 = -5") == GatewayBlacklist("pstn", "list2", frozenset({-5}))
     for text in ("", "a", "a=", "a=x", "=1"):

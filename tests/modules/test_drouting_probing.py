@@ -92,13 +92,20 @@ def test_one_that_is_always_probed_goes_with_a_bad_answer_and_comes_with_a_good_
         ]
 
 
-def test_no_answer_is_a_bad_one_and_the_next_probe_waits_for_it(tables):
+def test_no_answer_is_a_bad_one_and_the_next_probe_does_not_wait_for_it(tables):
     with tables.script(parameters=EVERY_SECOND + 'modparam("tm", "T1_timer", 5000)\n') as script:
         peer = at(script, 3)
-        assert len(probed(script, peer)) == 1
-        assert probed(script, peer) == []
+        assert [len(probed(script, peer)) for _ in range(2)] == [1, 1]
         script.advance(2)
         assert states(script)["always"] == "Inactive"
+
+
+def test_of_one_gateway_eight_probes_wait_and_no_more_are_sent(tables):
+    timers = 'modparam("tm", "fr_timeout", 60)\nmodparam("tm", "T1_timer", 50000)\n'
+    with tables.script(parameters=EVERY_SECOND + timers) as script:
+        peer = at(script, 3)
+        assert sum(len(probed(script, peer)) for _ in range(20)) == 8
+        assert states(script)["always"] == "Active"
 
 
 def test_a_gateway_that_mi_switched_off_is_left_alone_and_probing_can_be_switched_off(tables):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from ...probing import Probe, Prober
+from ...probing import Heard, Probe, Prober
 from ...sip.sockets import ListeningSocket
 from .destinations import Destination, State
 from .partition import Partition
@@ -50,11 +50,11 @@ class Probing:
             return False
         return one.state is State.PROBING or (one.active and (self.everybody or one.always_probed))
 
-    def _heard(self, partition: Partition, one: Destination, is_there: bool) -> None:
+    def _heard(self, partition: Partition, one: Destination, heard: Heard) -> None:
         now = partition.now(one)
         if now is None or not self._wanted(now):
             return
-        if is_there:
+        if heard.is_there:
             partition.answered(now, ANSWERED)
         else:
             partition.failed(now, NOT_ANSWERED)

@@ -23,16 +23,19 @@ from ...blacklist_service import blacklist_service
 from ...database import Database, DatabaseError, check_version, database_at
 from ...errors import ConfigurationError
 from ...exports import Module
+from ...probing import Probe, Prober
 from ...script.runtime import Run
 from ...services import Services
+from ...sip.sockets import ListeningSocket
 from ...sip_service import sip_service
+from ...transaction_service import transaction_service
 from .cells import LoadError
 from .commands import DroutingCommands
 from .functions import RoutingFunctions
 from .loading import Options, check_tables
 from .parameters import DroutingParameters
 from .partitions import COLUMNS, DEFAULT, EVENT, GROUP, PARTITIONS_VERSION, Partition, partition_row
-from .probing import Prober
+from .probing import Probing
 from .recognising import GatewayRecognition
 from .settings import Settings
 from .sorting import SORTER, Sorter
@@ -61,8 +64,10 @@ class Drouting(DroutingCommands, GatewayRecognition, RoutingFunctions, DroutingP
 
     def init(self) -> None:
         self.settings = Settings.of(self, self.services.parameters)
-        if self.probing_interval and self.services.find("tm") is None:
+        tm = transaction_service(self.services)
+        if self.probing_interval and tm is None:
             raise ConfigurationError("probes need module tm, or probing_interval 0", parameter="probing_interval")
+        self._prober = None if tm is None else Prober(tm, self.services.tasks, self.settings.reply_codes)
         blacklists = blacklist_service(self.services)
         for wanted in self.settings.blacklists:
             blacklists.replace(wanted.name, GROUP, ())
@@ -84,18 +89,20 @@ class Drouting(DroutingCommands, GatewayRecognition, RoutingFunctions, DroutingP
         tasks.spawn(self._first_load(), "the first load of drouting")
         if self.persistent_state:
             tasks.every(STORE_SECONDS, self._store_states, "the states of gateways")
-        if self.probing_interval:
-            socket = None
-            if self.probing_socket:
-                socket = sip_service(self.services).socket_named(self.probing_socket)
-                if socket is None:
-                    raise ConfigurationError(
-                        f"probing_socket: we do not listen on '{self.probing_socket}'", parameter="probing_socket"
-                    )
-            self._prober = Prober(
-                self.services, self.probing_method, self.probing_from, socket, self.settings.reply_codes
-            )
+        if self.probing_interval and self._prober is not None:
+            socket = self._socket_of_probes()
+            self._probes = Probing(self._prober, Probe(self.probing_method, self.probing_from), socket)
             tasks.every(self.probing_interval, self._probe, "the probes of gateways")
+
+    def _socket_of_probes(self) -> ListeningSocket | None:
+        if not self.probing_socket:
+            return None
+        socket = sip_service(self.services).socket_named(self.probing_socket)
+        if socket is None:
+            raise ConfigurationError(
+                f"probing_socket: we do not listen on '{self.probing_socket}'", parameter="probing_socket"
+            )
+        return socket
 
     async def stop(self) -> None:
         if self.persistent_state:
@@ -121,8 +128,7 @@ class Drouting(DroutingCommands, GatewayRecognition, RoutingFunctions, DroutingP
 
     def _probe(self) -> None:
         if self.probing:
-            for partition in self.partitions.values():
-                self._prober.probe(partition)
+            self._probes.turn(self.partitions.values())
 
     # -- partitions ---------------------------------------------------------------------------------------------
 

@@ -12,14 +12,12 @@ from typing import Final, TypeVar
 
 from ...database import url_or_default
 from ...errors import ConfigurationError
-from ...sip.syntax import SipSyntaxError
-from ...sip.uri import SipUri
+from ...probing import checked_probe, reply_codes
 from ...variable_spec import VariableSpec
 from .blacklists import GatewayBlacklist
 from .loading import TableNames
 from .parameters import CLUSTER_PARAMETERS, SOCKET_FILTERS, DroutingParameters
 from .partitions import DEFAULT, AvpNames
-from .probing import parse_codes
 
 T = TypeVar("T")
 
@@ -29,7 +27,6 @@ AVPS: Final = (
 """The parameters that name AVPs, in the order of the columns of `dr_partitions`."""
 
 _QUERY = re.compile(r"\s*([A-Za-z0-9_]+)\s*:\s*(\S.*)", re.DOTALL)
-_METHOD = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 _NOT_IN_IDS = set(",=#")
 
 
@@ -44,6 +41,7 @@ class Settings:
     rule_queries: Mapping[str, str]
     """Name → query, as `rule_tables_query` sets them."""
     reply_codes: frozenset[int]
+    """Statuses of a good probe, 200 among them."""
     partition_variable: VariableSpec | None
 
     @classmethod
@@ -59,7 +57,7 @@ class Settings:
         for name, text in zip(AVPS, avps, strict=True):
             if text:
                 _read(name, VariableSpec.parse_avp, text)
-        variable, codes = given.partition_id_pvar, given.probing_reply_codes
+        variable = given.partition_id_pvar
         return cls(
             url,
             TableNames(
@@ -68,7 +66,7 @@ class Settings:
             AvpNames.of(avps, DEFAULT),
             tuple(_read("define_blacklist", GatewayBlacklist.parse, text) for text in given.define_blacklist),
             queries,
-            _read("probing_reply_codes", parse_codes, codes) if codes.strip() else frozenset(),
+            reply_codes(given.probing_reply_codes, "probing_reply_codes"),
             _read("partition_id_pvar", VariableSpec.parse, variable) if variable else None,
         )
 
@@ -86,12 +84,9 @@ def _check(given: DroutingParameters) -> None:
     ids = given.extra_id_chars
     if not ids.isascii() or set(ids) & _NOT_IN_IDS or any(sign.isspace() for sign in ids):
         raise _wrong("extra_id_chars", ids, "expected signs of ASCII, but no ',', '=', '#' and no blank")
-    if not _METHOD.fullmatch(given.probing_method):
-        raise _wrong("probing_method", given.probing_method, "expected a SIP method")
-    try:
-        SipUri.parse(given.probing_from)
-    except SipSyntaxError as error:
-        raise ConfigurationError(f"probing_from: {error}", parameter="probing_from") from error
+    checked_probe(
+        given.probing_method, given.probing_from, method_parameter="probing_method", from_parameter="probing_from"
+    )
 
 
 def _rule_query(text: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from ...errors import ConfigurationError, MIError
 from ...exports import Module, mi_command, parameter
 from ...freeswitch_figures import freeswitch_figures
 from ...freeswitch_service import freeswitch_service
-from ...probing import Probe, Prober, checked_probe, reply_codes
+from ...probing import Heard, Probe, Prober, checked_probe, reply_codes
 from ...services import Services
 from ...sip_service import sip_service
 from ...transaction_service import transaction_service
@@ -129,13 +129,13 @@ class LoadBalancer(LoadBalancerFunctions, Module):
             if self._prober is not None:
                 self._prober.ask(one.id, one.uri, probe, partial(self._heard, one.id))
 
-    def _heard(self, id: int, is_there: bool) -> None:
+    def _heard(self, id: int, heard: Heard) -> None:
         one = self.balancer.find(id)
-        if one is None or not _is_probed(one) or one.enabled is is_there:
+        if one is None or not _is_probed(one) or one.enabled is heard.is_there:
             return
         if self.probing_verbose:
-            log.info("probing: '%s' is %s", one.uri, "enabled" if is_there else "disabled")
-        self.balancer.set_enabled(one, is_there)
+            log.info("probing: '%s' is %s", one.uri, "enabled" if heard.is_there else "disabled")
+        self.balancer.set_enabled(one, heard.is_there)
 
     # -- MI -----------------------------------------------------------------------------------------------------------
 
