@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from miscript.sip.dialog_profiles import Profiles
 from miscript.sip.dialogs import (
     MAX_LEGS,
+    MAX_SHIFTS,
     Dialog,
     DialogEvent,
     DialogId,
@@ -195,6 +196,32 @@ def test_numbers_that_are_sent_only_grow(steps: list[tuple[bool, int]]):
             number += step
             sent.append(leg.passed_on(number, "INFO"))
     assert sent == sorted(set(sent))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["ours", "INVITE", "INFO", "again"]), st.integers(1, 50)), max_size=80))
+def test_numbers_grow_whatever_is_sent_again_and_acks_follow_their_invites(steps: list[tuple[str, int]]):
+    leg, sent, number, method = Leg("bo", cseq=1), [1], 1, "INVITE"
+    for what, step in steps:
+        if what == "ours":
+            sent.append(leg.next_cseq())
+        elif what == "again":
+            sent.append(leg.next_cseq())
+            leg.sent_as(number, sent[-1], method)
+        else:
+            number, method = number + step, what
+            sent.append(leg.passed_on(number, method))
+        if method == "INVITE" and what != "ours":
+            assert leg.passed_on(number, "ACK") == sent[-1]
+    assert sent == sorted(set(sent))
+
+
+def test_the_shift_of_so_many_invites_is_kept_and_the_oldest_goes():
+    leg = Leg("bo", cseq=1)
+    leg.next_cseq()
+    for number in range(2, MAX_SHIFTS + 3):
+        leg.passed_on(number, "INVITE")
+    assert len(leg.shifts) == MAX_SHIFTS
+    assert (leg.invite_sent_as(2), leg.invite_sent_as(3)) == (2, 4)
 
 
 # -- profiles -------------------------------------------------------------------------------------------------------
