@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
+import stat
 from collections.abc import Awaitable, Callable, Coroutine
-from pathlib import Path
 from typing import Any, ClassVar, Final, TypeAlias
 
 from .audit_log import AuditLog
@@ -25,7 +26,7 @@ from .mi.audit import audit_line
 from .mi.command import Command
 from .mi.jsonrpc import Batch, Failure, Request, Response, parse, server_error
 from .mi.origin import NOBODY, Backend, CommandList, Identity, Origin, Tracing
-from .mi.policy import ALWAYS_MASKED, FORBIDDEN, READ_ONLY, Policy, parse_policy
+from .mi.policy import ALWAYS_MASKED, FORBIDDEN, MAX_SIZE, READ_ONLY, Policy, parse_policy
 from .mi.registry import Pending, batch_body
 from .mi.repeat import Repeat, repeat_of, split
 from .mi.tracing import parse_bwlist
@@ -106,10 +107,18 @@ class MiDoor(Module):
             case "read-only":
                 return READ_ONLY
             case path:
-                try:
-                    return parse_policy(Path(path).read_text(encoding="utf-8"))
-                except (OSError, UnicodeDecodeError, ConfigurationError) as error:
-                    raise ConfigurationError(f"policy file '{path}': {error}", parameter="policy") from None
+                return self._policy_of(path)
+
+    def _policy_of(self, path: str) -> Policy:
+        try:
+            return parse_policy(_read_policy_file(path))
+        except OSError as error:
+            why = error.strerror or str(error)
+        except UnicodeDecodeError as error:
+            why = f"it is no UTF-8: {error.reason} at byte {error.start}"
+        except ConfigurationError as error:
+            why = str(error)
+        raise ConfigurationError(f"policy file '{path}': {why}", parameter="policy")
 
     @property
     def _has_policy_file(self) -> bool:
@@ -351,6 +360,21 @@ def _never_run(awaitable: Awaitable[object]) -> None:
     """Throw a coroutine away that has not begun."""
     if isinstance(awaitable, Coroutine):
         awaitable.close()
+
+
+def _read_policy_file(path: str) -> str:
+    """The text of a policy file.  A link is followed: configuration often is one.  Raises OSError, UnicodeError."""
+    with open(path, "rb", opener=_open_at_once) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError("it is no regular file")
+        if found.st_mode & stat.S_IWOTH:
+            log.warning("policy file '%s' can be changed by every user of this machine", path)
+        return file.read(MAX_SIZE + 1).decode("utf-8")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO shall not be waited for
 
 
 def _is_exposed(address: str) -> bool:

@@ -27,13 +27,14 @@ parameters = ["password", "secret", "ha1"]        # never written to the audit
 ```
 
 A peer may do what any rule that fits it allows; where none fits it may do nothing.  Secrets are compared in constant
-time.  A mistake in the file is a `ConfigurationError` that names the place: a policy is never half used.
+time.  A mistake in the file is a `ConfigurationError` that names the line: a policy is never half used.
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -50,9 +51,15 @@ FORBIDDEN: Final = -32003
 ALWAYS_MASKED: Final = frozenset({"password", "passwd", "secret", "ha1", "token"})
 """Parameters that no audit shows, whatever the policy says."""
 
+FILE: Final = "the file"
+"""What messages call the part of a policy file that is in no table."""
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MAX_KNOWN_PEERS: Final = 1024
+
+MAX_SIZE: Final = 1024 * 1024
+"""Characters that a policy file may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,23 +149,34 @@ READ_ONLY: Final = Policy((Rule(READING),))
 
 
 def parse_policy(text: str) -> Policy:
-    """The policy in the TOML `text`.  Raises ConfigurationError."""
+    """The policy in the TOML `text`.  Raises ConfigurationError, which begins with the line of the mistake."""
     import tomllib  # few hosts have a policy
 
+    if len(text) > MAX_SIZE:
+        raise ConfigurationError(f"it has more than {MAX_SIZE} characters", parameter="policy")
     try:
-        document = tomllib.loads(text)
+        return _policy(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        _wrong(f"it is no TOML: {error}")
-    _only(document, ("roles", "allow", "mask", "hosts"), "the file")
+        reason, line = _toml_mistake(str(error), text)
+        raise ConfigurationError(f"line {line}: it is no TOML: {reason}", parameter="policy") from None
+    except RecursionError:
+        raise ConfigurationError("it is nested too deeply", parameter="policy") from None
+    except _Mistake as error:
+        line = _line_of(error, text)
+        raise ConfigurationError(f"line {line}: {error}" if line else str(error), parameter="policy") from None
+
+
+def _policy(document: Mapping[str, object]) -> Policy:
+    _only(document, ("roles", "allow", "mask", "hosts"), FILE)
     roles = {name: _role(name, value) for name, value in _table(document.get("roles", {}), "roles").items()}
     allow = document.get("allow", [])
     if not isinstance(allow, list):
-        _wrong("'allow' must be written [[allow]]")
+        _wrong("allow", "'allow' must be written [[allow]]")
     mask = _table(document.get("mask", {}), "mask")
     _only(mask, ("parameters",), "mask")
     return Policy(
         tuple(_rule(value, roles, f"allow number {number}") for number, value in enumerate(allow, 1)),
-        frozenset(host.lower() for host in _texts(document, "hosts", "the file")),
+        frozenset(host.lower() for host in _texts(document, "hosts", FILE)),
         ALWAYS_MASKED | frozenset(name.lower() for name in _texts(mask, "parameters", "mask")),
     )
 
@@ -183,10 +201,10 @@ def _role(name: str, value: object) -> Role:
     _only(table, ("commands", "read_only"), where)
     read_only = table.get("read_only", False)
     if not isinstance(read_only, bool):
-        _wrong(f"{where}: 'read_only' must be true or false")
+        _wrong(where, "'read_only' must be true or false")
     commands = _texts(table, "commands", where)
     if not commands and not read_only:
-        _wrong(f"{where}: it holds no command; give it 'commands' or 'read_only = true'")
+        _wrong(where, "it holds no command; give it 'commands' or 'read_only = true'")
     return Role(name, commands, read_only)
 
 
@@ -198,10 +216,10 @@ def _rule(value: object, roles: Mapping[str, Role], where: str) -> Rule:
     _only(table, _RULE_KEYS, where)
     role = table.get("role")
     if not isinstance(role, str) or role not in roles:
-        _wrong(f"{where}: there is no role '{role}'; expected one of [{', '.join(roles)}]")
+        _wrong(where, f"there is no role '{role}'; expected one of [{', '.join(roles)}]")
     users, password = _texts(table, "user", where), _digest(table, "password_sha256", where)
     if password and not users:
-        _wrong(f"{where}: 'password_sha256' needs a 'user'")
+        _wrong(where, "'password_sha256' needs a 'user'")
     return Rule(
         roles[role],
         _texts(table, "door", where),
@@ -216,7 +234,7 @@ def _network(text: str, where: str) -> Network:
     try:
         return ipaddress.ip_network(text)
     except ValueError as error:
-        _wrong(f"{where}: 'address': {error}; expected an address or a network like 10.0.0.0/8")
+        _wrong(where, f"'address': {error}; expected an address or a network like 10.0.0.0/8")
 
 
 def _digest(table: Mapping[str, object], key: str, where: str) -> bytes:
@@ -228,7 +246,7 @@ def _digest(table: Mapping[str, object], key: str, where: str) -> bytes:
     except ValueError:
         digest = b""
     if len(digest) != 32:
-        _wrong(f"{where}: '{key}' must be a SHA-256 sum, 64 hexadecimal digits")
+        _wrong(where, f"'{key}' must be a SHA-256 sum, 64 hexadecimal digits")
     return digest
 
 
@@ -237,23 +255,62 @@ def _texts(table: Mapping[str, object], key: str, where: str) -> tuple[str, ...]
     value = table.get(key, [])
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
-        _wrong(f"{where}: '{key}' must be a text or a list of texts")
+        _wrong(where, f"'{key}' must be a text or a list of texts")
     if key in table and not texts:
-        _wrong(f"{where}: '{key}' is empty")
+        _wrong(where, f"'{key}' is empty")
     return tuple(texts)
 
 
 def _table(value: object, where: str) -> dict[str, object]:
     if not isinstance(value, dict):
-        _wrong(f"'{where}' must be a table")
+        _wrong(where, f"'{where}' must be a table")
     return value
 
 
 def _only(table: Mapping[str, object], known: tuple[str, ...], where: str) -> None:
     for key in table:
         if key not in known:
-            _wrong(f"{where}: '{key}' is unknown; expected one of [{', '.join(known)}]")
+            _wrong(where, f"'{key}' is unknown; expected one of [{', '.join(known)}]")
 
 
-def _wrong(reason: str) -> NoReturn:
-    raise ConfigurationError(reason, parameter="policy")
+def _wrong(where: str, reason: str) -> NoReturn:
+    raise _Mistake(where, reason)
+
+
+# -- where a mistake stands -----------------------------------------------------------------------------------
+
+
+class _Mistake(Exception):
+    """`where` is the table that is at fault, as the messages call it; what `reason` quotes first may be a key of it."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where}: {reason}")
+        self.where = where
+        self.key = reason.partition("'")[2].partition("'")[0]
+
+
+_PLACE: Final = re.compile(r"(?P<reason>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
+
+
+def _toml_mistake(message: str, text: str) -> tuple[str, int]:
+    """What is wrong, and its line: the last one where the text ended too early."""
+    place = _PLACE.fullmatch(message)
+    if place is None:
+        return message, 1
+    return place["reason"], int(place["line"] or text.count("\n", 0, len(text.rstrip())) + 1)
+
+
+def _line_of(mistake: _Mistake, text: str) -> int:
+    """The line of the key that is at fault, or of the header of its table; 0 where neither is found."""
+    table, rules, found = FILE, 0, 0
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.lstrip().startswith("["):
+            table = re.sub(r"[\s\"'\[]", "", line.partition("]")[0])
+            if table == "allow":
+                rules += 1
+                table = f"allow number {rules}"
+            if table == mistake.where:
+                found = number
+        elif table == mistake.where and mistake.key and line.partition("=")[0].strip() == mistake.key:
+            return number
+    return found
