@@ -27,6 +27,7 @@ A script function returns its return code (an `int`); a plain `def` is called pl
 annotated `int | Awaitable[int]`, is awaited.  Kinds: `str`, `int`, `Variable` (read or written by the function
 itself), `Writable` (the same, and the checker refuses what cannot be written), `Pattern` (a regular expression);
 `Constant[str]` and `Constant[int]` take no variable, `Text[str]` takes a text in which `$` means nothing.
+`Annotated[kind, mistake]` lets the checker ask `mistake(text)` what is wrong with a text that is written out.
 
 A function that does its work when the script is compiled is declared with `bound_function`: it gets every argument
 once, as an `Argument` (annotated `BoundText`, `BoundNumber`, `BoundVariable` …), and returns what is called as
@@ -271,12 +272,14 @@ _KINDS: dict[Any, Kind] = {
 
 def _parameter(name: str, annotation: Any, optional: bool, where: str) -> Parameter:
     marks: set[str] = set()
+    checks: list[Callable[[str], str | None]] = []
     alternatives = [a for a in get_args(annotation) if a is not type(None)] if _is_union(annotation) else [annotation]
     if len(alternatives) == 1:
         annotation = alternatives[0]
     while get_origin(annotation) is Annotated:
         annotation, *extra = get_args(annotation)
         marks |= {m for m in extra if isinstance(m, str)}
+        checks += [m for m in extra if callable(m) and not isinstance(m, type)]
         if annotation is Argument:
             annotation = extra[0]
     if annotation not in _KINDS:
@@ -292,6 +295,7 @@ def _parameter(name: str, annotation: Any, optional: bool, where: str) -> Parame
         writable="writable" in marks,
         command="command" in marks,
         only=next((name for name in ("avp", "json") if name in marks), ""),
+        check=checks[0] if checks else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from miscript.errors import ScriptError
 from miscript.host.loading import Source, check_source
 from miscript.script.diagnostics import Diagnostics
 from miscript.testing import run_script
@@ -75,3 +76,16 @@ def test_what_a_variable_does_not_know_stops_the_start(variable):
     found = Diagnostics()
     check_source(Source("a.cfg", f'loadmodule "cfgutils.so"\nroute {{ xlog("a {variable}"); }}'), found)
     assert [d.code for d in found] == ["E303"]
+
+
+@pytest.mark.parametrize("expression", ["/user/x", "x", "", "/(/x/", "/a/b/q"])
+def test_a_substitution_that_is_none_is_found_without_running(expression):
+    found = Diagnostics()
+    check_source(Source("a.cfg", f"loadmodule \"textops.so\"\nroute {{\n  subst_user('{expression}');\n}}"), found)
+    assert [(d.code, d.span.line, d.span.column) for d in found] == [("E410", 3, 14)]
+
+
+@pytest.mark.parametrize("function", ["use_blacklist", "unuse_blacklist"])
+def test_a_blacklist_that_there_is_not_stops_the_start(function):
+    with pytest.raises(ScriptError, match="there is no blacklist 'x'"):
+        run_script(f'startup_route {{ {function}("x"); }}')

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Annotated, Final
 
 from ..errors import ConfigurationError
 from ..exports import BoundLiteral, Module, Pattern, bound_function, script_function
@@ -44,6 +44,18 @@ def _body(message: Message) -> tuple[bytes, int]:
     text = message.text_to_edit
     start = message.header_length
     return text[start:], start
+
+
+def _mistake(expression: str) -> str | None:
+    """What is wrong with `/pattern/replacement/flags`."""
+    try:
+        Substitution.parse(expression, variables=True)
+    except (SubstitutionError, PatternError) as error:
+        return str(error)
+    return None
+
+
+BoundSubstitution = Annotated[BoundLiteral, _mistake]
 
 
 class TextOps(Module):
@@ -99,17 +111,17 @@ class TextOps(Module):
         return _every(run, _body, pattern, text)
 
     @bound_function(routes=WITH_MESSAGE)
-    def subst(self, expression: BoundLiteral) -> Callable[[Run], int]:
+    def subst(self, expression: BoundSubstitution) -> Callable[[Run], int]:
         r"""Change what a pattern matches: `/pattern/replacement/flags`, with `\0` to `\9` and variables."""
         return _substituting("subst", expression.constant, _all)
 
     @bound_function(routes=WITH_MESSAGE)
-    def subst_body(self, expression: BoundLiteral) -> Callable[[Run], int]:
+    def subst_body(self, expression: BoundSubstitution) -> Callable[[Run], int]:
         """The same, in the body."""
         return _substituting("subst_body", expression.constant, _body)
 
     @bound_function(routes=WITH_URI)
-    def subst_uri(self, expression: BoundLiteral) -> Callable[[Run], int]:
+    def subst_uri(self, expression: BoundSubstitution) -> Callable[[Run], int]:
         """Change what a pattern matches in the Request-URI; seen at once."""
         substitution = _read("subst_uri", expression.constant)
 
@@ -123,7 +135,7 @@ class TextOps(Module):
         return change
 
     @bound_function(routes=WITH_URI)
-    def subst_user(self, expression: BoundLiteral) -> Callable[[Run], int]:
+    def subst_user(self, expression: BoundSubstitution) -> Callable[[Run], int]:
         """Change what a pattern matches in the user of the Request-URI; seen at once."""
         substitution = _read("subst_user", expression.constant)
 
@@ -183,7 +195,7 @@ def _substituting(name: str, expression: object, where: Text) -> Callable[[Run],
 def _read(name: str, expression: object) -> Substitution:
     try:
         return Substitution.parse(str(expression), variables=True)
-    except (SubstitutionError, PatternError) as error:
+    except (SubstitutionError, PatternError) as error:  # the checker has told, where it ran
         raise ConfigurationError(str(error)) from error
 
 

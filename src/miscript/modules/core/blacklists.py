@@ -242,7 +242,7 @@ class CoreBlacklists(CorePart):
         self, function: str, name: BoundText, change: Callable[[frozenset[str], frozenset[str]], frozenset[str]]
     ) -> Callable[[Run], int]:
         if name.constant is not None and not self._lists_named(str(name.constant)):
-            raise ValueError(
+            raise ConfigurationError(
                 f"there is no blacklist '{name.constant}'; there are {', '.join(self.blacklists) or 'none'}"
             )
 
