@@ -188,8 +188,8 @@ class DatagramClient:
             os.unlink(self.own)
 
 
-def udp_client(host: Host) -> DatagramClient:
-    return DatagramClient(socket.AF_INET, ("127.0.0.1", 0), host.catalog.modules["mi_datagram"].address)
+def udp_client(host: Host, address: str = "127.0.0.1") -> DatagramClient:
+    return DatagramClient(socket.AF_INET, (address, 0), host.catalog.modules["mi_datagram"].address)
 
 
 def unix_client(folder: Path, name: str = "client.sock") -> DatagramClient:

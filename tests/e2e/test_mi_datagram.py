@@ -11,6 +11,7 @@ import pytest
 from door_host import SOON, begun, doors, error, request, result, udp_client, unix_client
 from miscript.errors import ConfigurationError, ScriptError
 from miscript.modules.mi_datagram.sending import MAX_QUEUED_FOR_ONE, Sender, _Queue
+from miscript.modules.mi_datagram.sources import MAX_TOLD, Sources
 
 pytestmark = pytest.mark.e2e
 ECHO = request("echo", "x")
@@ -241,7 +242,7 @@ async def test_one_sender_does_not_take_the_room_of_the_others(tmp_path):
         assert await first.answer() == result("done", 1)
         assert await second.answer() == result("done", 2)
         assert await second.ask(request("slow", id=4)) == result("done", 4)
-        assert host.catalog.modules["mi_datagram"]._by_source == {}
+        assert host.catalog.modules["mi_datagram"]._sources.waiting == {}
         first.close()
         second.close()
 
@@ -257,6 +258,45 @@ async def test_a_user_of_the_unix_socket_counts_as_one_sender_and_batches_count(
         assert answer.count(b'"result"') == 3
         assert b"wait at this door" in answer
         client.close()
+
+
+async def test_that_a_source_is_refused_is_told_once_and_once_when_it_has_room_again(tmp_path, caplog, monkeypatch):
+    """Other sources are not touched by it."""
+    monkeypatch.setattr("miscript.modules.mi_datagram.sources.LOOK_SECONDS", 0.01)
+    async with doors(tmp_path, "udp", parameters=parameter("max_per_source", 2)) as host:
+        greedy, other = udp_client(host), udp_client(host, "127.0.0.2")
+        for _ in range(2):
+            caplog.clear()
+            host.begun.clear()
+            host.gate.clear()
+            for number in range(5):
+                greedy.send(request("slow", id=number))
+            for _ in range(3):
+                assert b"2 commands of 127.0.0.1 wait at this door" in await greedy.answer()
+            other.send(request("slow", id=5))
+            await begun(host, 3)
+            await asyncio.sleep(0.05)  # it is looked again and again: nothing has changed
+            told = [record.getMessage() for record in caplog.records]
+            assert told.count("2 commands of 127.0.0.1 wait: more are refused (max_per_source)") == 1
+            assert not any("taken again" in text for text in told)
+            host.gate.set()
+            assert await other.answer() == result("done", 5)
+            await until(lambda: "commands of 127.0.0.1 are taken again; 3 were refused" in caplog.messages)
+            assert [await greedy.answer(), await greedy.answer()] == [result("done", 0), result("done", 1)]
+        assert "127.0.0.2" not in caplog.text
+        assert count(host, "limited_sources") == 6
+        greedy.close()
+        other.close()
+
+
+async def test_sources_that_are_made_up_do_not_fill_the_log(caplog):
+    sources = Sources(1)
+    for number in range(1000):
+        assert sources.has_room(f"10.0.0.{number}")
+        sources.begin(f"10.0.0.{number}")
+        assert not sources.has_room(f"10.0.0.{number}")
+    assert len(caplog.records) == MAX_TOLD
+    sources.stop()
 
 
 def test_one_client_that_reads_nothing_keeps_only_its_part_of_the_memory():

@@ -291,6 +291,7 @@ class HttpConnection(asyncio.Protocol):
     def _handle(self, action: Handled, request: HttpRequest) -> bytes | None:
         """Let a module answer; None if it answers later and the answer has its slot."""
         size = len(request.body)
+        self._count_kept()  # the reader has handed the body over
         if size > SMALL_BODY and not self._owner.has_room(size):
             return self._render(_reply_to(FULL), request.head)
         try:
@@ -338,8 +339,6 @@ class HttpConnection(asyncio.Protocol):
         self._count_kept()
         if self._kept > before and not self._owner.has_room(0) and not self._ending:
             self._refuse(FULL)
-            self._reader.drop()
-            self._count_kept()
 
     def _go_on(self) -> None:
         """There is room again, or an answer has come: write what may be written, and answer what waits."""
@@ -432,9 +431,11 @@ class HttpConnection(asyncio.Protocol):
         return self._write_paused or len(self._slots) >= MAX_PIPELINED or self._held > MAX_HELD
 
     def _end(self) -> None:
-        """Answer nothing more."""
+        """Answer nothing more, and keep nothing of what has come."""
         self._ending = True
         self._packet = b""
+        self._reader.drop()
+        self._count_kept()
 
     def _finish(self) -> None:
         """All is said: close, after what has been written is gone."""

@@ -26,6 +26,7 @@ from ...mi_door import MAX_COMMANDS, MiDoor
 from ...owned_paths import MAX_SOCKET_PATH, bind_socket, check_place, ownership, user_name
 from ...trace import NOWHERE, Address
 from .sending import Peer, Sender
+from .sources import Sources
 
 log = logging.getLogger("miscript.mi_datagram")
 
@@ -81,7 +82,7 @@ class MiDatagram(MiDoor):
                 f"'max_per_source' is {self.max_per_source}, expected at least 1", parameter="max_per_source"
             )
         super().init()
-        self._by_source: dict[str, int] = {}
+        self._sources = Sources(self.max_per_source)
         self._unix_origins: dict[int, Origin] = {}
         self._size = self.socket_buf_size if self.socket_buf_size > 0 else DEFAULT_SIZE
         if not self.socket_name:
@@ -120,6 +121,7 @@ class MiDatagram(MiDoor):
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
 
     async def stop(self) -> None:
+        self._sources.stop()
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             if self._sender is not None:
@@ -221,23 +223,17 @@ class MiDatagram(MiDoor):
     def begin_waiting(self, origin: Origin) -> str:
         """Whoever sends most shall leave room for the others."""
         source = _source(origin)
-        waiting = self._by_source.get(source, 0)
-        if waiting >= self.max_per_source:
+        if not self._sources.has_room(source):
             self.limited_sources.add()
-            return f"{waiting} commands of {source} wait at this door, more are not taken"
+            return f"{self._sources.limit} commands of {source} wait at this door, more are not taken"
         reason = super().begin_waiting(origin)
         if not reason:
-            self._by_source[source] = waiting + 1
+            self._sources.begin(source)
         return reason
 
     def end_waiting(self, origin: Origin) -> None:
         super().end_waiting(origin)
-        source = _source(origin)
-        left = self._by_source[source] - 1
-        if left:
-            self._by_source[source] = left
-        else:
-            del self._by_source[source]
+        self._sources.end(_source(origin))
 
     # -- answers ----------------------------------------------------------------------------------------------
 
