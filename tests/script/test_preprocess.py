@@ -220,3 +220,8 @@ def test_no_shell_sees_the_command(tmp_path: Path) -> None:
 
 def test_an_empty_output_is_an_empty_script(tmp_path: Path) -> None:
     assert loaded(write(tmp_path, main="a\nb"), python("pass")) == []
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    main = write(tmp_path, main='\ufeffroute\ninclude_file "part.cfg"\n', part="\ufeff{ }")
+    assert loaded(main) == [("route", "main", 1), ("{", "part", 1), ("}", "part", 1)]

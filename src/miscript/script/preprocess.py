@@ -78,9 +78,9 @@ def load_text(
 
 
 def read(path: Path) -> str:
-    """The text of a file; bytes that are not UTF-8 are kept (surrogateescape)."""
+    """The text of a file; bytes that are not UTF-8 are kept (surrogateescape), a byte order mark in front is not."""
     with path.open("rb") as stream:
-        return decode(stream.read(MAX_SIZE + 1))
+        return decode(stream.read(MAX_SIZE + 1)).removeprefix("\ufeff")
 
 
 def _without_lone_surrogates(text: str) -> str:
