@@ -6,7 +6,7 @@ The host offers a `SipService` as `sip`; `sip_service(services)` gives it.  The 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -104,11 +104,20 @@ class SipService(Protocol):
     async def resolve(self, uri: SipUri) -> Sequence[Target]:
         """Where a URI leads, the best first; empty when its host has no address."""
 
-    async def connect(self, target: Target, socket: ListeningSocket, noted: Noted = ()) -> bool:
+    async def connect(
+        self, target: Target, socket: ListeningSocket, noted: Noted = (), *, message: Message | None = None
+    ) -> bool:
         """See to it that `send` can reach `target`; False when it cannot be reached.  At once for datagrams.
 
-        `noted` AVPs of the message may choose the TLS domain of a new connection.
+        `noted` AVPs of the message may choose the TLS domain of a new connection.  For a request `message` with the
+        branch flag `tcp_no_new_conn_bflag` no connection is opened.
         """
+
+    def may_answer_anew(self, flags: Collection[str]) -> bool:
+        """Whether a connection may be opened for replies to a request with these flags (`tcp_no_new_conn_rplflag`)."""
+
+    def keep_connection(self, message: Message, seconds: float) -> None:
+        """Let the connection that `message` came over live for these seconds, though it be silent."""
 
     def send(self, data: bytes, target: Target, socket: ListeningSocket, connection: int = 0) -> bool:
         """Send without waiting; False when it cannot be sent.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from random import random
 from typing import Final
@@ -33,7 +33,8 @@ from ..sip.transactions import COOKIE
 from ..sip_service import Hooks, Traffic
 from ..tls_service import Noted, Tls
 from .sip_names import OwnNames
-from .sip_transport import DatagramSocket, Network, StreamLimits, StreamSockets
+from .sip_transport import DatagramSocket, Network, StreamSockets
+from .stream_limits import stream_limits
 from .tasks import TaskTable
 
 log = logging.getLogger("miscript.sip")
@@ -43,6 +44,9 @@ MAX_UNDER_WAY: Final = 8192
 
 SMALLEST: Final = 12
 """Bytes of the shortest thing that can be SIP; shorter packets are keep-alives."""
+
+CONNECTION: Final = "i"
+"""Parameter of our Via in a request that is passed on without a transaction: the connection that it came over."""
 
 DROPPED: Final = {True: "drop_requests", False: "drop_replies"}
 COUNTERS: Final = (
@@ -145,7 +149,11 @@ class SipElement:
             raise ConfigurationError(f"socket '{socket}' needs the modules 'proto_tls' and 'tls_mgm'")
         if self._streams is None:
             self._streams = self._network.streams(
-                self._services.clock, self.receive, self._broken_stream, self._stream_limits(), tls
+                self._services.clock,
+                self.receive,
+                self._broken_stream,
+                stream_limits(self._parameters, self._services.find("tcp behaviour")),
+                tls,
             )
             self._tasks.every(1.0, self._streams.sweep, "the sweep of idle connections")
             self._services.provide("tcp connections", self._streams)
@@ -154,16 +162,6 @@ class SipElement:
     def _tls(self) -> Tls | None:
         domains, behaviour = self._services.find("tls domains"), self._services.find("tls behaviour")
         return None if domains is None or behaviour is None else Tls(domains, behaviour)
-
-    def _stream_limits(self) -> StreamLimits:
-        given = self._parameters
-        connect = given.get("tcp_connect_timeout")
-        return StreamLimits(
-            connections=_number(given, "tcp_max_connections", 2048),
-            connect=connect / 1000 if isinstance(connect, int) else 5.0,
-            idle=_number(given, "tcp_connection_lifetime", 120),
-            message=_number(given, "tcp_max_msg_time", 4),
-        )
 
     async def close(self) -> None:
         """Close all sockets."""
@@ -198,9 +196,18 @@ class SipElement:
         self._received += 1
         message.number = self._received
         message.received = received
+        if received.connection and message.is_request:
+            self._take_alias(message)
         self._under_way += 1
         work = self._request(message) if message.is_request else self._reply(message)
         self._tasks.soon(work, "a SIP request" if message.is_request else "a SIP reply")
+
+    def _take_alias(self, request: Message) -> None:
+        """Let the connection of a request stand for the port in its Via, where the script allows that (RFC 5923)."""
+        mode, via = self._parameters.get("tcp_accept_aliases", 0), request.first_via
+        if self._streams is not None and via is not None and (mode == 2 or (mode and "alias" in via.parameters)):
+            port = via.port or DEFAULT_PORTS.get(request.received.transport, 5060)
+            self._streams.alias(request.received.connection, port)
 
     def _no_message(self, data: bytes, received: Received) -> None:
         """What cannot be read is dropped, but for a request of which only the first line is wrong."""
@@ -311,10 +318,21 @@ class SipElement:
             self.count("drop_replies")
             return
         data = passed_back(reply)
-        if await self.connect(target, socket) and self.send(data, target, socket):
+        came_over = self._connection_told(reply, target)
+        if (came_over or await self.connect(target, socket)) and self.send(data, target, socket, came_over):
             self.count("fwd_replies")
         else:
             self.count("err_replies")
+
+    def _connection_told(self, reply: Message, target: Target) -> int:
+        """The connection that the request of a reply without a transaction came over, as our Via of it tells; 0 when
+        it does not, when the connection is gone, or when its peer is somebody else."""
+        via = reply.first_via
+        number = None if via is None else via.parameters.get(CONNECTION)
+        if self._streams is None or not number or not number.isdecimal() or len(number) > 12:
+            return 0
+        peer = self._streams.peer(int(number))
+        return int(number) if peer is not None and peer[0] == target.address else 0
 
     def _answer(self, request: Message, status: int, reason: str) -> None:
         try:
@@ -346,10 +364,23 @@ class SipElement:
             self._tell_traffic(Traffic(data, socket, local, peer, True, connection, about))
         return sent
 
-    async def connect(self, target: Target, socket: ListeningSocket, noted: Noted = ()) -> bool:
+    async def connect(
+        self, target: Target, socket: ListeningSocket, noted: Noted = (), *, message: Message | None = None
+    ) -> bool:
         if target.transport == "udp":
             return True
-        return self._streams is not None and await self._streams.connect(target, socket, noted)
+        if self._streams is None:
+            return False
+        if message is not None and self._parameters.get("tcp_no_new_conn_bflag") in message.branch.flags:
+            return self._streams.present(target)
+        return await self._streams.connect(target, socket, noted)
+
+    def may_answer_anew(self, flags: Collection[str]) -> bool:
+        return self._parameters.get("tcp_no_new_conn_rplflag") not in flags
+
+    def keep_connection(self, message: Message, seconds: float) -> None:
+        if self._streams is not None and message.received.connection:
+            self._streams.keep(message.received.connection, seconds)
 
     def send_reply(self, request: Message, data: bytes) -> bool:
         received = request.received
@@ -389,11 +420,13 @@ class SipElement:
         if socket is None:
             return "err_requests"
         via = via_line(socket, _stateless_branch(message), message)
+        if message.received.connection:
+            via = f"{via};{CONNECTION}={message.received.connection}"
         data = passed_on(message, message.branch, via, socket, reliable=target.reliable)
         known = blacklist_service(self._services)
         if blacklists and known.forbids(blacklists, target, data):
             return "drop_requests"
-        if await self.connect(target, socket, noted) and self.send(data, target, socket, 0, message):
+        if await self.connect(target, socket, noted, message=message) and self.send(data, target, socket, 0, message):
             return ""
         known.unreachable(target)
         return "err_requests"

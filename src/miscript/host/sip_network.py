@@ -19,10 +19,10 @@ from .sip_transport import (
     Datagrams,
     DatagramSocket,
     Receive,
-    StreamLimits,
     Streams,
     StreamSockets,
 )
+from .stream_limits import StreamLimits
 from .tls_transport import TlsConnection
 
 

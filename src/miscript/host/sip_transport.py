@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias, cast
 
 from ..services import Clock
@@ -20,6 +19,7 @@ from ..sip.locating import Lookup
 from ..sip.received import Received
 from ..sip.sockets import ListeningSocket, Target
 from ..tls_service import Noted, Tls, TlsDomain, TlsSession
+from .stream_limits import StreamLimits
 
 log = logging.getLogger("miscript.sip")
 
@@ -35,15 +35,8 @@ MAX_PEERS: Final = 4096
 RECEIVE_BUFFER: Final = 4 * 1024 * 1024
 """What the system is asked to keep of datagrams while we are busy."""
 
-
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """Connections at a time, and seconds: for connecting, without any message, for one message that has begun."""
-
-    connections: int = 2048
-    connect: float = 5.0
-    idle: float = 120.0
-    message: float = 4.0
+MAX_ALIASES: Final = 12
+"""Ports that one connection may stand for beside its own."""
 
 
 class DatagramSocket(Protocol):
@@ -66,6 +59,21 @@ class StreamSockets(Protocol):
 
     def send(self, data: bytes, target: Target, number: int = 0) -> bool:
         """Send over connection `number`, or over the one to `target`; False when neither is there."""
+
+    def present(self, target: Target) -> bool:
+        """Whether there is a connection to `target`."""
+
+    def alias(self, number: int, port: int) -> bool:
+        """Let connection `number` be the one to `port` of its peer, too (RFC 5923).
+
+        False when it is gone, or when there is another connection to that place: nobody takes over what is not his.
+        """
+
+    def keep(self, number: int, seconds: float) -> None:
+        """Do not end connection `number` for being silent within these seconds."""
+
+    def peer(self, number: int) -> tuple[str, int] | None:
+        """Address and port of the peer of connection `number`; None when it is gone."""
 
     def ends(self, target: Target, number: int = 0) -> tuple[tuple[str, int], tuple[str, int]] | None:
         """Both ends, ours first, of the connection that `send` takes; None when there is none, as for datagrams."""
@@ -155,7 +163,10 @@ class Connection(asyncio.Protocol):
         self.peer = ("", 0)
         self.local = ("", 0)
         self.last_message = 0.0
+        self.kept_until = 0.0
+        self.aliases: set[Target] = set()
         self.began: float | None = None
+        self._pieces = 0
         self._streams = streams
         self._framer = StreamFramer()
         self._transport: asyncio.Transport | None = None
@@ -164,6 +175,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self.peer, self.local = (peer[0], peer[1]), (local[0], local[1])
+        self._streams.limits.keepalive.ask(transport.get_extra_info("socket"))
         self._streams.opened(self)
         self._settled()
 
@@ -194,6 +206,19 @@ class Connection(asyncio.Protocol):
             self.began = None
         elif self.began is None:
             self.began = self._streams.clock.monotonic()
+        self._count_pieces()
+
+    def _count_pieces(self) -> None:
+        """A message in very many pieces costs more than it is worth, where the script says so."""
+        limit = self._most_pieces
+        self._pieces = 0 if self.began is None else self._pieces + 1
+        if limit and self._pieces >= limit:
+            log.info("%s:%d sends a message in more than %d pieces", *self.peer, limit)
+            self.abort()
+
+    @property
+    def _most_pieces(self) -> int:
+        return self._streams.limits.tcp.pieces
 
     def _take(self, framed: object) -> None:
         self.last_message = self._streams.clock.monotonic()
@@ -204,7 +229,12 @@ class Connection(asyncio.Protocol):
             self._streams.receive(framed, self._received())
 
     def _pong(self) -> None:
-        self.send(PONG)
+        if self._answers_pings:
+            self.send(PONG)
+
+    @property
+    def _answers_pings(self) -> bool:
+        return self._streams.limits.tcp.answers_pings
 
     def _received(self) -> Received:
         return Received(self.peer, self.local, self.socket, self.number)
@@ -245,7 +275,7 @@ class Connection(asyncio.Protocol):
 
     def listed(self, now: float) -> dict[str, object]:
         """The connection as MI shows it."""
-        left = self._streams.limits.idle - (now - self.last_message)
+        left = max(self._streams.limits.idle - (now - self.last_message), self.kept_until - now)
         return {
             "ID": self.number,
             "Type": self.socket.transport,
@@ -356,8 +386,39 @@ class Streams:
 
     def lost(self, connection: Connection) -> None:
         self._by_number.pop(connection.number, None)
-        if self._by_peer.get(connection.target) is connection:
-            del self._by_peer[connection.target]
+        for target in (connection.target, *connection.aliases):
+            if self._by_peer.get(target) is connection:
+                del self._by_peer[target]
+
+    def present(self, target: Target) -> bool:
+        """Whether there is a connection to `target`."""
+        return target in self._by_peer
+
+    def alias(self, number: int, port: int) -> bool:
+        """Let connection `number` be the one to `port` of its peer, too."""
+        connection = self._by_number.get(number)
+        if connection is None:
+            return False
+        target = connection.target._replace(port=port)
+        there = self._by_peer.get(target)
+        if there is None and len(connection.aliases) < MAX_ALIASES:
+            self._by_peer[target] = connection
+            connection.aliases.add(target)
+            return True
+        if there is not connection:
+            log.warning("%s:%d wants to stand for port %d, which it may not", *connection.peer, port)
+        return there is connection
+
+    def keep(self, number: int, seconds: float) -> None:
+        """Do not end connection `number` for being silent within these seconds."""
+        connection = self._by_number.get(number)
+        if connection is not None:
+            connection.kept_until = self.clock.monotonic() + seconds
+
+    def peer(self, number: int) -> tuple[str, int] | None:
+        """Address and port of the peer of connection `number`; None when it is gone."""
+        connection = self._by_number.get(number)
+        return None if connection is None else connection.peer
 
     def session(self, number: int) -> TlsSession | None:
         """The TLS session of connection `number`; None when it is gone or has none."""
@@ -385,7 +446,7 @@ class Streams:
             if problem is not None:
                 log.info("%s:%d %s", *connection.peer, problem)
                 connection.abort()
-            elif now - connection.last_message > self.limits.idle:
+            elif now - connection.last_message > self.limits.idle and now > connection.kept_until:
                 connection.close()
 
     async def shut(self) -> None:
@@ -409,12 +470,23 @@ class Streams:
             if protocol in (None, connection.socket.transport)
         ]
 
-    def close(self, host: str, port: int) -> bool:
-        """Close the connection with a peer; False when there is none."""
-        found = [connection for connection in self._by_number.values() if connection.peer == (host, port)]
+    def close(self, host: str, port: int, protocol: str | None = None) -> bool:
+        """Close the connections with a peer, of one or of all protocols; False when there is none."""
+        found = [
+            connection
+            for connection in self._by_number.values()
+            if connection.peer == (host, port) and protocol in (None, connection.socket.transport)
+        ]
         for connection in found:
             connection.close()
         return bool(found)
+
+    def close_number(self, number: int) -> bool:
+        """Close connection `number`; False when there is none."""
+        connection = self._by_number.get(number)
+        if connection is not None:
+            connection.close()
+        return connection is not None
 
 
 def _from_socket(socket: ListeningSocket) -> tuple[str, int] | None:

@@ -41,7 +41,6 @@ class TlsConnection(Connection):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._hello = b""
-        self._pieces = 0
         self._opened_at = streams.clock.monotonic()
         self._stuck_since: float | None = None
 
@@ -167,20 +166,16 @@ class TlsConnection(Connection):
         self._flush()
         if pieces:
             super().data_received(b"".join(pieces))
-            self._count_pieces()
         if ended:
             self.close()
 
-    def _count_pieces(self) -> None:
-        """A message that comes in very small pieces costs more than it is worth."""
-        self._pieces = 0 if self.began is None else self._pieces + 1
-        if self._pieces >= self._tls.behaviour.pieces:
-            log.info("%s:%d sends a message in more than %d pieces", *self.peer, self._tls.behaviour.pieces)
-            self.abort()
+    @property
+    def _most_pieces(self) -> int:
+        return self._tls.behaviour.pieces
 
-    def _pong(self) -> None:
-        if self._tls.behaviour.answers_pings:
-            super()._pong()
+    @property
+    def _answers_pings(self) -> bool:
+        return self._tls.behaviour.answers_pings
 
     def send(self, data: bytes) -> bool:
         if self._ssl is None or self.session is None or self._transport is None:

@@ -41,17 +41,21 @@ def marked_via(request: Message) -> tuple[Via, str]:
 
 
 def reply_target(request: Message) -> Target:
-    """Where replies to a request go: back over its connection, or to the port that its Via names or asks for.
+    """Where replies to a request go: back over its connection, or to the port that its Via names or asks for; to the
+    address in its Via where the script wants that.
 
     Raises `SipSyntaxError` when there is no Via that can be read.
     """
     via = request.first_via
     if via is None:
         raise SipSyntaxError("the request has no Via that can be read", 0)
-    received = request.received
-    if via.rport is not None or request.via_wishes.rport:
+    received, wishes = request.received, request.via_wishes
+    usual = DEFAULT_PORTS.get(received.transport, 5060)
+    if via.rport is not None or wishes.rport:
         return received.back()
-    return received.back(via.port or DEFAULT_PORTS.get(received.transport, 5060))
+    if wishes.to_via and (address := ip_address(via.host)) is not None and not is_for_many(address):
+        return Target(received.transport, address, via.port or usual)
+    return received.back(via.port or usual)
 
 
 def next_target(reply: Message) -> Target | None:

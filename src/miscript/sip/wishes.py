@@ -22,11 +22,13 @@ class HopHeader(Protocol):
 class ViaWishes:
     """What a script wants of the Via fields of one request; a new wish makes a new one.
 
-    `rport`: answer to the port that it came from, as if its Via asked for it (RFC 3581).  `own_rport`: ask for the
-    same in our own Via.  `host` and `port` stand in it in place of those of the socket.
+    `rport`: answer to the port that it came from, as if its Via asked for it (RFC 3581).  `to_via`: answer to the
+    address in its Via, not to the one that it came from.  `own_rport`: ask for the port in our own Via.  `host` and
+    `port` stand in it in place of those of the socket.
     """
 
     rport: bool = False
+    to_via: bool = False
     own_rport: bool = False
     host: str | None = None
     port: int | None = None

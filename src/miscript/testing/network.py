@@ -164,6 +164,19 @@ class MemoryStreams:
         self._network.send(data, (socket.address, socket.port), place)
         return True
 
+    def present(self, target: Target) -> bool:
+        return self._network.has((target.transport, target.address, target.port))
+
+    def alias(self, number: int, port: int) -> bool:
+        """Connections have no ports of their own here."""
+        return True
+
+    def keep(self, number: int, seconds: float) -> None:
+        """Nothing is idle here."""
+
+    def peer(self, number: int) -> None:
+        """Nobody is connected here."""
+
     def ends(self, target: Target, number: int = 0) -> None:
         """Connections have no ports of their own here."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from ...blacklist_service import blacklist_service
 from ...exports import BoundText, bound_function, script_function, variable
@@ -24,6 +25,9 @@ from ...values import Value, given_text
 from .part import CorePart
 
 log = logging.getLogger("miscript.sip")
+
+VIA_HANDLING: Final = frozenset({"force-rport", "add-local-rport", "reply-to-via", "force-tcp-alias"})
+"""Flags of `set_via_handling`."""
 
 
 class SipFunctions(CorePart):
@@ -119,6 +123,27 @@ class SipFunctions(CorePart):
         return 1
 
     @script_function()
+    def set_via_handling(self, run: Run, flags: str) -> int:
+        """Say how this request is answered and sent on.
+
+        `flags`, separated by commas: `force-rport` (force_rport()), `add-local-rport` (add_local_rport()),
+        `reply-to-via` (answer to address and port in its Via, not to those that it came from) and `force-tcp-alias`
+        (force_tcp_alias()).
+        """
+        wanted = {flag.strip().lower() for flag in flags.split(",")} - {""}
+        if run.message is None or not wanted <= VIA_HANDLING:
+            log.error("set_via_handling: '%s', expected %s", flags, ", ".join(sorted(VIA_HANDLING)))
+            return -1
+        wishes = run.message.via_wishes
+        run.message.via_wishes = replace(
+            wishes,
+            rport=wishes.rport or "force-rport" in wanted,
+            own_rport=wishes.own_rport or "add-local-rport" in wanted,
+            to_via=wishes.to_via or "reply-to-via" in wanted,
+        )
+        return self.force_tcp_alias(run) if "force-tcp-alias" in wanted else 1
+
+    @script_function()
     def set_advertised_address(self, run: Run, address: str) -> int:
         """Another host in our own Via of this request."""
         if run.message is None or not _is_host(address):
@@ -146,18 +171,38 @@ class SipFunctions(CorePart):
 
     @script_function()
     def force_tcp_alias(self, run: Run, port: int = 0) -> int:
-        """Send requests for the sender's address over the connection that this one came by."""
-        return 1 if run.message is not None and run.message.received.connection else -1
+        """Send requests for the sender's address and `port`, that of its Via without one, over the connection that
+        this one came by (RFC 5923).
+
+        Without a connection there is nothing to do.  Only for peers that are trusted: one of several behind an address
+        takes over what is meant for another.
+        """
+        message: Message | None = run.message
+        connections = self.services.find("tcp connections")
+        if message is None or not 0 <= port < 65536:
+            return -1
+        if not message.received.connection or connections is None:
+            return 1
+        via = message.first_via
+        written = None if via is None else via.port
+        usual = DEFAULT_PORTS.get(message.received.transport, 5060)
+        return 1 if connections.alias(message.received.connection, port or written or usual) else -1
 
     @script_function()
     def tcp_close_conn(self, run: Run, peer: str) -> int:
-        """Close the TCP connection with `host:port`."""
+        """Close a connection: `[proto:]address:port` of its peer, or its number as `tcp:list` tells it."""
+        connections = self.services.find("tcp connections")
+        if connections is None:
+            return -1
+        if peer.isascii() and peer.isdecimal():
+            return 1 if connections.close_number(int(peer)) else -1
+        before, _, behind = peer.partition(":")
+        protocol = before.lower() if before.lower() in DEFAULT_PORTS else None
         try:
-            host, port = split_host(peer.rpartition("sip:")[2])
+            host, port = split_host(peer if protocol is None else behind)
         except ValueError:
             return -1
-        connections = self.services.find("tcp connections")
-        return 1 if connections is not None and port is not None and connections.close(host, port) else -1
+        return 1 if port is not None and connections.close(host, port, protocol) else -1
 
     @script_function()
     def is_myself(self, run: Run, host: str, port: int = 0) -> int:

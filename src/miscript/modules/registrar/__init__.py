@@ -3,8 +3,7 @@
 A registration is taken as a whole or not at all.  Its reply lists what is bound; one that is refused says why in
 `P-Registrar-Error`.
 
-Not here yet: GRUU (RFC 5627), push notifications (RFC 8599), ownership tags of clusters, lifetimes of TCP
-connections (`tcp_persistent_flag`).
+Not here yet: GRUU (RFC 5627), push notifications (RFC 8599), ownership tags of clusters.
 
 Source: OpenSIPS manual, module registrar; RFC 3261 section 10, RFC 3327; observed answers of OpenSIPS 4.1.
 """
@@ -82,7 +81,10 @@ class Registrar(Module):
     sock_hdr_name = parameter("", "Header field with the socket to keep, for the flag socket-header.")
     mcontact_avp = parameter("", "AVP with the contact that was forwarded, for save() in a reply route.")
     attr_avp = parameter("", "AVP with a text to keep with contacts; lookup() gives it to the branches by its name.")
-    tcp_persistent_flag = parameter("", "Lifetimes of connections; not available.")
+    tcp_persistent_flag = parameter(
+        "",
+        "Message flag: the connection of a REGISTER by TCP or TLS lives as long as its contacts, though it be silent.",
+    )
     gruu_secret = parameter("", "GRUU; not available.")
     disable_gruu = parameter(1, "GRUU; not available, must be 1.")
     pn_enable = parameter(0, "Push notifications; not available, must be 0.")
@@ -137,6 +139,7 @@ class Registrar(Module):
             self._avp("received_avp"),
             attributes,
             self._avp("mcontact_avp"),
+            self.tcp_persistent_flag,
         )
         self._location = location
         self._saver = Saver(self.services, location, self.aors, settings, (self.accepted, self.rejected))

@@ -62,6 +62,7 @@ class SaveSettings:
     received: VariableSpec | None = None
     attributes: VariableSpec | None = None
     forwarded_contact: VariableSpec | None = None
+    persistent_flag: str = ""
 
 
 class Saver:
@@ -163,7 +164,15 @@ class Saver:
             policy = self._policy(self._template(run, message, registration, path, options), options)
             steps = plan(table.record(aor), registration.wishes, policy, now)
             changed = carry_out(table, aor, steps)
+            if self._settings.persistent_flag in run.flags:
+                self._keep_connection(message, changed, now)
         return changed if options.only_request_contacts else table.valid(aor, now), headers
+
+    def _keep_connection(self, message: Message, contacts: Sequence[Contact], now: float) -> None:
+        """Let the connection of a REGISTER live as long as its contacts."""
+        lifetime = max((contact.expires - now for contact in contacts), default=0)
+        if lifetime > 0:
+            sip_service(self._services).keep_connection(message, lifetime)
 
     def _policy(self, template: Contact, options: SaveOptions) -> Policy:
         settings = self._settings

@@ -357,6 +357,8 @@ class Engine:
         data, socket, sip = transaction.last_reply, received.socket, self.sip
         if sip.send(data, target, socket, received.connection) or not target.reliable:
             return
+        if not sip.may_answer_anew(transaction.flags):
+            return
 
         async def connect_and_send() -> None:
             """Its connection is gone: RFC 3261 section 18.2.2 wants a new one."""

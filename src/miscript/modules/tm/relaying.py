@@ -210,7 +210,7 @@ class Relaying:
         if draft.blacklists and self.blacklists.forbids(draft.blacklists, target, sent):
             return FILTERED
         branch = None
-        if await sip.connect(target, socket, (draft.attributes, transaction.avps)):
+        if await sip.connect(target, socket, (draft.attributes, transaction.avps), message=message):
             branch = self.start(transaction, draft, message, sent, (branch_id, message.method or ""), target, socket)
         if branch is not None:
             return branch
