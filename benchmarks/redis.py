@@ -1,7 +1,8 @@
 """Cache calls to a Redis on this machine: 10,000 from routes of a script, one after the other and many at a time.
 
 A redis-server is started on a free port of the loopback and ended again.  Beside the calls stand the limits that the
-machine sets: the same commands by the client library alone, and bytes that are sent to an echo and back.
+machine sets: GET by redis-benchmark, which is written in C, and by redis-py alone, and bytes that are sent to an echo
+and back.
 
     python -m benchmarks redis [CALLS]
 """
@@ -47,14 +48,16 @@ ROUTES = ("store", "fetch", "add", "add_for_a_minute", "local")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """How many calls a second, with `together` at a time."""
+    """How many calls a second, with `together` at a time; `processor` are the seconds of this process for one call."""
 
     what: str
     together: int
     per_second: float
+    processor: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.what:<28} {self.together:>3} at a time  {self.per_second:>10,.0f} calls/s"
+        processor = "" if self.processor is None else f"  {self.processor * 1e6:>6,.0f} µs of processor time each"
+        return f"{self.what:<28} {self.together:>3} at a time  {self.per_second:>10,.0f} calls/s{processor}"
 
 
 @contextmanager
@@ -96,9 +99,10 @@ async def rate(what: str, call: Callable[[], Awaitable[object]], calls: int, tog
         for _ in range(number):
             await call()
 
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     await asyncio.gather(*(some(calls // together) for _ in range(together)))
-    return Figure(what, together, calls // together * together / (time.perf_counter() - began))
+    made = calls // together * together
+    return Figure(what, together, made / (time.perf_counter() - began), (time.process_time() - used) / made)
 
 
 async def echo_rate(calls: int) -> Figure:
@@ -122,9 +126,25 @@ async def echo_rate(calls: int) -> Figure:
     return figure
 
 
+async def program_rates(port: int, calls: int) -> list[Figure]:
+    """GET by redis-benchmark: one connection, 32 connections, and one with 32 commands under way."""
+    figures = []
+    for connections, under_way in ((1, 1), (TOGETHER, 1), (1, TOGETHER)):
+        options = ["-p", port, "-n", calls * 10, "-c", connections, "-P", under_way, "-t", "get", "--csv"]
+        program = await asyncio.create_subprocess_exec("redis-benchmark", *map(str, options), stdout=subprocess.PIPE)
+        output, _ = await program.communicate()
+        line = next(line for line in output.decode().splitlines() if line.startswith('"GET"'))
+        what = f"redis-benchmark -c {connections} -P {under_way}"
+        figures.append(Figure(what, connections * under_way, float(line.split(",")[1].strip('"'))))
+    return figures
+
+
 async def client_rates(port: int, calls: int) -> list[Figure]:
-    """GET by redis-py alone."""
-    from redis.asyncio import BlockingConnectionPool, Redis
+    """GET by redis-py alone, where that is installed."""
+    try:
+        from redis.asyncio import BlockingConnectionPool, Redis
+    except ImportError:
+        return []
 
     client = Redis(connection_pool=BlockingConnectionPool(max_connections=TOGETHER, host="127.0.0.1", port=port))
     figures = [await rate("redis-py alone, GET", lambda: client.get("key"), calls, n) for n in (1, TOGETHER)]
@@ -149,7 +169,7 @@ async def measure(calls: int) -> list[Figure]:
                         together,
                     )
                 )
-        figures[1:1] = await client_rates(port, calls)
+        figures[1:1] = [*await program_rates(port, calls), *await client_rates(port, calls)]
         await host.stop()
     return figures
 

@@ -227,7 +227,27 @@ async def test_many_calls_at_a_time_share_few_connections(shared: RedisServer):
         assert sorted(sums) == list(range(1, 301))
         clients = shared.ask("INFO", "clients")
         connected = int(clients.partition("connected_clients:")[2].split()[0])
-        assert connected <= 40
+        assert connected <= 5
+
+
+async def test_a_query_that_waits_does_not_make_others_wait(shared: RedisServer):
+    async with Running(shared.url()) as running:
+        engine = running.engine()
+        await engine.remove("queue")
+        waiting = asyncio.ensure_future(engine.raw_query([_written("BLPOP queue 0")]))
+        await asyncio.to_thread(shared.wait_for_command, "blpop")
+        await engine.raw_query([_written("SELECT 5")])  # of its own connection alone
+        await asyncio.wait_for(engine.store("k", "v", 0), 2)
+        await engine.raw_query([_written("RPUSH queue one")])
+        assert await waiting == [("queue",), ("one",)]
+        assert "v" in shared.ask("GET", "k")
+
+
+async def test_an_error_in_a_list_of_replies_is_a_value(shared: RedisServer):
+    async with Running(shared.url()) as running:
+        script = "return {redis.pcall('INCRBY', 'none', 'x'), 1}"
+        (error, *more) = await running.engine().raw_query([_written("EVAL "), script, _written(" 0")]) or ()
+        assert "not an integer" in str(error[0]) and more == [(1,)]
 
 
 async def test_commands_tell_of_servers_and_ping_them(own: RedisServer):

@@ -21,8 +21,9 @@ from ...errors import ConfigurationError, MIError
 from ...exports import Module, mi_command, parameter, statistic
 from ...services import Services
 from ...tls_service import TlsDomains
+from .connection import Login
 from .engine import Figures, RedisEngine
-from .nodes import NEVER, Login, Node, require_redis
+from .nodes import NEVER, Node, require_redis
 from .urls import RedisUrl, parse_url
 
 __all__ = ["CachedbRedis"]

@@ -14,19 +14,20 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final, TypeAlias
+from dataclasses import dataclass
+from typing import Final
 
 from ...cachedb import CacheError, NotANumber, Rows, Written
 from ...services import Clock, Counter
 from ...values import Value, decode, encode, wrap
-from .nodes import Login, Node, Place, Reply
-from .query_words import key_in, query_words
+from .connection import Broken, Login, Place, RedisFailure, Refused, Reply, Unreachable, Word
+from .nodes import Node
+from .query_words import is_status, key_in, needs_own_connection, query_words
+from .redirections import Ask, Moved, redirection
 from .topology import SHARDS_COMMAND, SLOTS, SLOTS_COMMAND, slot_of, slots_in_ranges, slots_in_shards
 from .urls import RedisUrl
 
 log = logging.getLogger("miscript.cachedb_redis")
-
-Word: TypeAlias = "bytes | str | int"
 
 COUNT_AND_EXPIRE: Final = (
     "local sum = redis.call('INCRBY', KEYS[1], ARGV[1]) redis.call('EXPIRE', KEYS[1], ARGV[2]) return sum"
@@ -48,6 +49,17 @@ class Figures:
         self.queries, self.failed, self.moved, self.refreshes = queries, failed, moved, refreshes
 
 
+@dataclass(slots=True)
+class Tries:
+    """One command on its way: what has been tried.  `again`: it may be sent twice; `alone`: see `Node.ask`."""
+
+    key: bytes | None
+    again: bool
+    alone: bool
+    redirections: int = 0
+    away: int = 0
+
+
 class RedisEngine:
     """A `miscript.cachedb.CacheEngine` that takes raw queries too."""
 
@@ -60,6 +72,7 @@ class RedisEngine:
         self.refreshes = 0
         self.refreshed: float | None = None
         """When the topology was asked for last, in seconds since the epoch."""
+        self._places: tuple[Place, ...] = url.hosts or (("", 0),)
         self._login = login
         self._clock = clock
         self._figures = figures
@@ -103,11 +116,11 @@ class RedisEngine:
     async def raw_query(self, query: Sequence[str | Written]) -> Rows | None:
         """A command of Redis, its words separated by blanks, one value a row.  None when there is nothing."""
         words = [encode(word) for word in query_words(query)]
-        reply = await self._ask(words, key_in(words))
+        reply = await self._ask(words, key_in(words), alone=needs_own_connection(words))
         if reply is None:
             return None
-        if reply is True or reply == b"OK":
-            return []  # a status is no value
+        if is_status(words, reply):
+            return []
         return [(value,) for value in _cells(reply)]
 
     async def _keyed(self, command: str, key: bytes, *more: Word, again: bool) -> Reply:
@@ -115,20 +128,32 @@ class RedisEngine:
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
-    async def _ask(self, words: Sequence[Word], key: bytes | None, *, again: bool = False) -> Reply:
+    async def _ask(
+        self, words: Sequence[Word], key: bytes | None, *, again: bool = False, alone: bool = False
+    ) -> Reply:
         """The reply to a command.  Raises CacheError."""
-        from redis.exceptions import RedisError, ResponseError
-
+        tries = Tries(key, again, alone)
         try:
-            async with self._clock.timeout(self._deadline):
-                reply = await self._routed(words, key, again)
+            node = None if alone else self._at_hand(key)
+            if node is None:
+                async with self._clock.timeout(self._deadline):
+                    return await self._routed(words, tries)
+            began = self._clock.monotonic()
+            try:
+                return self._answered(node, await node.send(words))  # the connection sees to it that this ends in time
+            except RedisFailure as error:
+                async with self._clock.timeout(began + self._deadline - self._clock.monotonic()):
+                    return await self._routed(words, tries, (node, error))
         except TimeoutError:
             raise self._failed(f"no reply within {self._deadline:g} s") from None
-        except ResponseError as error:
+        except RedisFailure as error:
             failure = self._failed(str(error))
             raise (NotANumber(str(failure)) if "not an integer" in str(error) else failure) from error
-        except (RedisError, OSError) as error:
-            raise self._failed(str(error) or type(error).__name__) from error
+
+    def _answered(self, node: Node, reply: Reply) -> Reply:
+        node.queries += 1
+        node.reachable = True
+        node.last_used = self._clock.monotonic()
         self._figures.queries.add()
         return reply
 
@@ -136,46 +161,60 @@ class RedisEngine:
         self._figures.failed.add()
         return CacheError(f"'{self.url.name}': {why}")
 
-    async def _routed(self, words: Sequence[Word], key: bytes | None, again: bool) -> Reply:
-        """Ask the right server, follow redirections, go to the next server when one is away."""
-        from redis.exceptions import AskError, ConnectionError, MovedError, TimeoutError
+    def _at_hand(self, key: bytes | None) -> Node | None:
+        """The server for a key, where that is known and it is connected."""
+        if not self._known:
+            return None
+        if self.cluster_command is None:
+            place: Place | None = self._places[self._first]
+        else:
+            place = None if key is None else self.slots.get(slot_of(key))
+        node = None if place is None else self.nodes.get(place)
+        return node if node is not None and node.is_connected else None
 
+    async def _routed(
+        self, words: Sequence[Word], tries: Tries, failed: tuple[Node, RedisFailure] | None = None
+    ) -> Reply:
+        """Ask the right server, follow redirections, go to the next server when one is away.  Raises RedisFailure.
+
+        `failed` is what the first try came to, where there has been one.
+        """
         await self.connect()
-        node, asking = await self._node_for(key), False
-        redirections, away = 0, 0
+        asking = False
+        if failed is None:
+            node = await self._node_for(tries.key)
+        else:
+            node, asking = await self._behind(*failed, tries)
         while True:
             try:
-                reply = await node.ask(words, asking=asking)
-            except MovedError as error:
-                node.moved += 1
-                self._figures.moved.add()
-                redirections += 1
-                if redirections > MAX_REDIRECTIONS:
-                    raise
-                place = (error.host or node.place[0], error.port)
-                self.slots[error.slot_id] = place
-                node, asking = self._node(place), False
-                await self._refresh_soon()
-            except AskError as error:
-                redirections += 1
-                if redirections > MAX_REDIRECTIONS:
-                    raise
-                node, asking = self._node((error.host or node.place[0], error.port)), True
-            except (ConnectionError, TimeoutError, OSError) as error:
-                self._lost(node)
-                away += 1
-                harmless = _never_connected(error) or (again and not isinstance(error, TimeoutError))
-                if not harmless or away > len(self._places):
-                    raise
-                node = await self._another(key)
-            except Exception:
+                return self._answered(node, await node.ask(words, asking=asking, alone=tries.alone))
+            except RedisFailure as error:
+                node, asking = await self._behind(node, error, tries)
+
+    async def _behind(self, node: Node, error: RedisFailure, tries: Tries) -> tuple[Node, bool]:
+        """Whom to ask next, and whether with ASKING, when a try came to an error; raises that when nobody."""
+        if isinstance(error, Refused):
+            to = redirection(str(error), node.place)
+            tries.redirections += 1
+            if to is None or tries.redirections > MAX_REDIRECTIONS:
                 node.errors += 1
-                raise
-            else:
-                node.queries += 1
-                node.reachable = True
-                node.last_used = self._clock.monotonic()
-                return reply
+                raise error
+            return await self._redirected(node, to), isinstance(to, Ask)
+        self._lost(node)
+        tries.away += 1
+        harmless = isinstance(error, Unreachable) or (tries.again and isinstance(error, Broken))
+        if not harmless or tries.away > len(self._places):
+            raise error
+        return await self._another(tries.key), False
+
+    async def _redirected(self, node: Node, to: Moved | Ask) -> Node:
+        """The server that has a key in place of `node`; a slot that has moved is noted."""
+        if isinstance(to, Moved):
+            node.moved += 1
+            self._figures.moved.add()
+            self.slots[to.slot] = to.place
+            await self._refresh_soon()
+        return self._node(to.place)
 
     def _lost(self, node: Node) -> None:
         node.errors += 1
@@ -200,10 +239,6 @@ class RedisEngine:
             place = self.slots.get(slot_of(key))
         return self._node(place) if place is not None else next(iter(self.nodes.values()))
 
-    @property
-    def _places(self) -> tuple[Place, ...]:
-        return self.url.hosts or (("", 0),)
-
     def _node(self, place: Place) -> Node:
         node = self.nodes.get(place)
         if node is None:
@@ -213,7 +248,7 @@ class RedisEngine:
     # -- the topology -------------------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
-        """Find out once whether this is a cluster.  Raises redis.RedisError, OSError when nobody answers."""
+        """Find out once whether this is a cluster.  Raises RedisFailure when nobody answers."""
         if self._known:
             return
         async with self._refreshing:
@@ -230,24 +265,20 @@ class RedisEngine:
 
     async def check(self) -> None:
         """Connect now.  Raises CacheError."""
-        from redis.exceptions import RedisError
-
         try:
             async with self._clock.timeout(self._deadline):
                 await self.connect()
         except TimeoutError:
             raise CacheError(f"'{self.url.name}' cannot be reached within {self._deadline:g} s") from None
-        except (RedisError, OSError) as error:
+        except RedisFailure as error:
             raise CacheError(f"'{self.url.name}' cannot be reached: {error}") from error
 
     async def ping(self, node: Node) -> bool:
         """Whether a server answers."""
-        from redis.exceptions import RedisError
-
         try:
             async with self._clock.timeout(self._deadline):
                 await node.ask(("PING",))
-        except (RedisError, OSError, TimeoutError):
+        except (RedisFailure, TimeoutError):
             self._lost(node)
             return False
         node.reachable = True
@@ -269,13 +300,11 @@ class RedisEngine:
         raise failure
 
     async def _read_topology(self, node: Node) -> None:
-        """Ask a server which one has which slot; one that is no cluster says so."""
-        from redis.exceptions import ResponseError
-
+        """Ask a server which one has which slot; one that is no cluster says so.  Raises RedisFailure."""
         for command, read in ((SHARDS_COMMAND, slots_in_shards), (SLOTS_COMMAND, slots_in_ranges)):
             try:
                 reply = await node.ask(command)
-            except ResponseError as error:
+            except Refused as error:
                 if "NOAUTH" in str(error) or "WRONGPASS" in str(error):
                     raise
                 continue
@@ -297,7 +326,7 @@ class RedisEngine:
         for place in [place for place in self.nodes if place not in wanted]:
             gone = self.nodes.pop(place)
             if self.nodes:
-                asyncio.ensure_future(gone.close()).add_done_callback(lambda done: done.cancelled() or done.exception())
+                asyncio.ensure_future(gone.retire()).add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _note_refresh(self) -> None:
         self.refreshes += 1
@@ -333,12 +362,6 @@ class RedisEngine:
             await node.close()
 
 
-def _never_connected(error: Exception) -> bool:
-    """Whether a command was surely not sent: there was no connection to send it on."""
-    text = str(error)
-    return isinstance(error, OSError) or "connecting to" in text or "Name or service" in text
-
-
 def _cells(reply: Reply, depth: int = 0) -> Iterator[Value]:
     """The values of a reply, lists in lists one behind the other; nothing in a list is an empty text."""
     for count, value in enumerate(_flat(reply, depth)):
@@ -356,6 +379,8 @@ def _flat(reply: Reply, depth: int) -> Iterator[Value]:
         yield wrap(int(reply))
     elif isinstance(reply, float):
         yield f"{reply:g}"
+    elif isinstance(reply, Refused):
+        yield str(reply)
     elif depth > 10:
         raise CacheError("the reply has lists in lists, deeper than 10")
     else:

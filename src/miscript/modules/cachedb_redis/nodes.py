@@ -1,42 +1,21 @@
-"""One Redis server: a pool of connections, and what is known of it.
+"""One Redis server: its connection, which is made when it is needed, and what is known of it.
 
-Source: redis-py (`redis.asyncio`); Redis Cluster specification (redirections).
+Source: OpenSIPS manual, module cachedb_redis; Redis Cluster specification (ASK).
 """
 
 from __future__ import annotations
 
-import socket
-import ssl
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+import asyncio
+from collections.abc import Sequence
+from typing import Final
 
 from ...errors import ConfigurationError
+from .connection import Connection, Login, Place, Reply, Unreachable, Word, connect
 
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
-Reply: TypeAlias = Any
-"""What Redis answers: bytes, numbers, None, and lists of them."""
-
-MAX_CONNECTIONS: Final = 32
-"""Connections to one server; who needs one more waits for it."""
+MAX_ALONE: Final = 32
+"""Commands with a connection of their own, of one server; who needs one more waits for it."""
 
 NEVER: Final = -1
-Place: TypeAlias = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """How all servers of a group are spoken to; times in seconds, `keepalive` 0 for none."""
-
-    user: str
-    password: str
-    database: int
-    connect_seconds: float
-    query_seconds: float
-    keepalive: int
-    tls: Callable[[], ssl.SSLContext] | None = None
 
 
 class Node:
@@ -51,81 +30,81 @@ class Node:
         self.last_used: float | None = None
         """When it last answered, on the monotonic clock."""
         self.reachable = False
-        self._client = _client(login, place, path)
+        self._login = login
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[Connection] | None = None
+        self._alone = asyncio.Semaphore(MAX_ALONE)
 
-    async def ask(self, words: Sequence[bytes | str | int], *, asking: bool = False) -> Reply:
-        """Send a command and wait for its reply.  Raises redis.RedisError, OSError.
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None and self._connection.is_open
 
-        `asking`: the key is on its way to this server (ASK).
+    def send(self, words: Sequence[Word]) -> asyncio.Future[Reply]:
+        """Send a command on the connection that is there; its reply, or a RedisFailure.  Raises Unreachable."""
+        if self._connection is None:
+            raise Unreachable("there is no connection")
+        return self._connection.send(words)
+
+    async def ask(self, words: Sequence[Word], *, asking: bool = False, alone: bool = False) -> Reply:
+        """Send a command and wait for its reply.  Raises RedisFailure.
+
+        `asking`: the key is on its way to this server (ASK).  `alone`: on a connection of its own, which is closed
+        afterwards.
         """
-        if not asking:
-            reply: Reply = await self._client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py
-            return reply
-        async with self._client.pipeline(transaction=False) as pipe:
-            pipe.execute_command("ASKING")
-            pipe.execute_command(*words)
-            return (await pipe.execute())[-1]
+        if alone:
+            return await self._ask_alone(words, asking)
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            connection = await self._connected()
+        return await _sent(connection, words, asking)
+
+    async def _ask_alone(self, words: Sequence[Word], asking: bool) -> Reply:
+        async with self._alone:
+            connection = await connect(self._login, self.place, self.path)
+            try:
+                return await _sent(connection, words, asking)
+            finally:
+                connection.close()
+
+    async def _connected(self) -> Connection:
+        """The connection; all who need it wait for one attempt to make it.  Raises RedisFailure."""
+        task = self._connecting
+        if task is None:
+            task = self._connecting = asyncio.create_task(self._connect(), name=f"connecting to {self.place}")
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may be that nobody waits
+        return await asyncio.shield(task)
+
+    async def _connect(self) -> Connection:
+        try:
+            connection = self._connection = await connect(self._login, self.place, self.path)
+            return connection
+        finally:
+            self._connecting = None
+
+    async def retire(self) -> None:
+        """End the connection when what was sent is answered."""
+        if self._connection is not None:
+            await self._connection.drained()
+        await self.close()
 
     async def close(self) -> None:
-        await self._client.aclose()
-        await self._client.connection_pool.disconnect()
+        """End the connection, and an attempt to make one."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+        if self._connection is not None:
+            self._connection.close()
 
 
-def _client(login: Login, place: Place, path: str) -> Redis:
-    from redis.asyncio import BlockingConnectionPool, Connection, Redis, UnixDomainSocketConnection
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-
-    more: dict[str, Any] = {
-        "username": login.user or None,
-        "password": login.password or None,
-        "db": login.database,
-        "socket_timeout": login.query_seconds,
-        "socket_connect_timeout": login.connect_seconds,
-        "retry": Retry(NoBackoff(), 0),
-    }
-    if path:
-        more |= {"connection_class": UnixDomainSocketConnection, "path": path}
-        del more["socket_connect_timeout"]
-    else:
-        more |= {"connection_class": Connection, "host": place[0], "port": place[1]}
-        if login.keepalive:
-            more |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive(login.keepalive)}
-        if login.tls is not None:
-            more |= {"connection_class": _tls_connection(), "tls": login.tls}
-    pool = BlockingConnectionPool(
-        max_connections=MAX_CONNECTIONS, timeout=login.connect_seconds + login.query_seconds, **more
-    )
-    return Redis(connection_pool=pool)
-
-
-def _keepalive(seconds: int) -> dict[int, int]:
-    """Options of a TCP socket: probe after `seconds`, and again, three times."""
-    named = {"TCP_KEEPIDLE": seconds, "TCP_KEEPINTVL": seconds, "TCP_KEEPCNT": 3}
-    return {getattr(socket, name): value for name, value in named.items() if hasattr(socket, name)}
-
-
-def _tls_connection() -> type:
-    """A class of connections whose certificates are those of a TLS domain."""
-    from redis.asyncio import SSLConnection
-
-    class DomainConnection(SSLConnection):
-        """Asks for the domain each time it connects: it may have been loaded again."""
-
-        def __init__(self, *, tls: Callable[[], ssl.SSLContext], **more: Any) -> None:
-            super().__init__(**more)
-            self._tls = tls
-
-        def _connection_arguments(self) -> Any:
-            self.ssl_context.context = self._tls()
-            return super()._connection_arguments()
-
-    return DomainConnection
+def _sent(connection: Connection, words: Sequence[Word], asking: bool) -> asyncio.Future[Reply]:
+    if asking:
+        connection.send(("ASKING",)).add_done_callback(lambda done: done.cancelled() or done.exception())
+    return connection.send(words)
 
 
 def require_redis() -> None:
-    """Raises ConfigurationError when redis-py is missing."""
+    """Raises ConfigurationError when hiredis is missing."""
     import importlib.util
 
-    if importlib.util.find_spec("redis") is None:
-        raise ConfigurationError("cachedb_redis needs the package redis", help="pip install 'miscript[redis]'")
+    if importlib.util.find_spec("hiredis") is None:
+        raise ConfigurationError("cachedb_redis needs the package hiredis", help="pip install 'miscript[redis]'")

@@ -5,10 +5,11 @@ Source: Redis Cluster specification; commands CLUSTER SHARDS (Redis 7) and CLUST
 
 from __future__ import annotations
 
+from binascii import crc_hqx
 from collections.abc import Iterator
 from typing import Final
 
-from .nodes import Place, Reply
+from .connection import Place, Reply
 
 SLOTS: Final = 16384
 SHARDS_COMMAND: Final = ("CLUSTER", "SHARDS")
@@ -17,9 +18,9 @@ SLOTS_COMMAND: Final = ("CLUSTER", "SLOTS")
 
 def slot_of(key: bytes) -> int:
     """The slot of a key; of `a{b}c` that of `b`."""
-    from redis.crc import key_slot
-
-    return key_slot(key)
+    begin = key.find(b"{") + 1
+    end = key.find(b"}", begin)
+    return crc_hqx(key[begin:end] if begin and end > begin else key, 0) % SLOTS
 
 
 def slots_in_shards(reply: Reply, asked: Place) -> dict[int, Place]:
