@@ -22,6 +22,6 @@ def offered(cls: type[Module]) -> Iterator[None]:
         return importlib.metadata.entry_points(group=group, name=name)
 
     module_class.cache_clear()
-    with mock.patch("miscript.catalog.entry_points", entry_points):
+    with mock.patch("importlib.metadata.entry_points", entry_points):
         yield
     module_class.cache_clear()

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 from .errors import ConfigurationError, MiscriptError
+from .quick_dataclasses import dataclass
 
 Cell: TypeAlias = str | int | float | bytes | None
 """A value in a table.  Times are seconds since the epoch, decimals are floats."""

@@ -7,9 +7,9 @@ is read as `{s.eval}` would.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .quick_dataclasses import dataclass
 from .script.avps import avp_assign
 from .values import Value, text_of
 

@@ -17,9 +17,10 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from ..quick_dataclasses import dataclass
 
 DEFAULT_FIFOS: Final = ("/run/opensips/opensips_fifo", "/var/run/opensips/opensips_fifo", "/tmp/opensips_fifo")
 DEFAULT_URL: Final = "http://127.0.0.1:8888/mi"

@@ -16,12 +16,12 @@ import json
 import logging
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
 from ..errors import MIError
+from ..quick_dataclasses import dataclass, field
 from .writer import MAX_DEPTH, NumberAsWritten, compact, dumps_text, pretty
 
 __all__ = [

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
+from ..quick_dataclasses import dataclass
 from ..values import encode
 
 MAX_LENGTH = 16384

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
 
+from ..quick_dataclasses import dataclass
 from ..values import decode, encode
 from .headers import HeaderField
 from .syntax import SipSyntaxError

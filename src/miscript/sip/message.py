@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from ..quick_dataclasses import dataclass
 from ..values import decode, encode
 from .branch import Branch
 from .edits import AT_END, BodyChange, Edit, appended, edited_parts, in_order, replaced, replacement

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from ..quick_dataclasses import dataclass, field
 from ..values import encode
 from .headers import scan_headers
 from .parameters import Parameters

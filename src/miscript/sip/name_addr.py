@@ -7,9 +7,9 @@ first semicolon belongs to the header field, not to the URI.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
+from ..quick_dataclasses import dataclass
 from .parameters import NO_PARAMETERS, Parameters, parse_parameters
 from .syntax import CACHED_LENGTH, CACHED_VALUES, QUOTED, SipSyntaxError, found_at, skip_blanks, unquote
 from .uri import SipUri

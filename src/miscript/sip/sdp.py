@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import IntEnum
 from typing import Final, Self
+
+from ..quick_dataclasses import dataclass, field
 
 MAX_LINES: Final = 4096
 """Lines that are read one by one; what follows them is kept as the last one."""
