@@ -1,7 +1,8 @@
 """Module load_balancer: sends calls where most room is left, by what each call needs and each destination can take.
 
 The load is counted in dialogs: a call is on its destination until its dialog ends.  `destinations` are rows and their
-room, `loading` the table, `balancer` the calls; the rest is what scripts and MI see.
+room, `loading` the table, `balancer` the calls, `kept` what is written of them where dialogs are kept in a database;
+the rest is what scripts and MI see.
 
 Not here: clusters.
 
@@ -28,6 +29,7 @@ from ...transaction_service import transaction_service
 from .balancer import EVENT, Balancer
 from .destinations import MAX_CAPACITY, Destination, ProbeMode
 from .functions import LoadBalancerFunctions
+from .kept import LoadPart
 
 __all__ = ["LoadBalancer"]
 
@@ -93,6 +95,7 @@ class LoadBalancer(LoadBalancerFunctions, Module):
         )
         self.dialogs = dialogs
         dialogs.watch(self.balancer.follow)
+        dialogs.keep_with(self.name, LoadPart(self.balancer.loads))
         codes = reply_codes(self.probing_reply_codes, "probing_reply_codes")
         checked_probe(
             self.probing_method, self.probing_from, method_parameter="probing_method", from_parameter="probing_from"

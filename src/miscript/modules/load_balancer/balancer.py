@@ -49,6 +49,14 @@ class Call:
     session: Session | None = None
     counted: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
 
+    @property
+    def used(self) -> list[tuple[int, tuple[str, ...]]]:
+        """Destinations with the resources that the call has there, once for each time it counts."""
+        session = self.session
+        if session is None or session.current is None:
+            return self.counted
+        return [(session.current, session.resources), *self.counted]
+
 
 class Balancer:
     """One table of destinations and all calls that are on them."""
