@@ -32,6 +32,7 @@ from ..sip.sockets import DEFAULT_PORTS, ListeningSocket, Options, Target, parse
 from ..sip.transactions import COOKIE
 from ..sip_service import Hooks, Traffic
 from ..tls_service import Noted, Tls
+from .sending_sockets import SendingSockets
 from .sip_names import OwnNames
 from .sip_transport import DatagramSocket, Network, StreamSockets
 from .stream_limits import stream_limits
@@ -70,6 +71,7 @@ class SipElement:
         self._tasks = tasks
         self._network = network
         self._names = OwnNames()
+        self._sending = SendingSockets(network)
         self._lines: list[SocketLine] = []
         self._ports = dict(DEFAULT_PORTS)
         self._parameters: Mapping[str, int | str] = {}
@@ -97,6 +99,7 @@ class SipElement:
         """Take what the script says; nothing is opened yet."""
         self._lines = [line for line in lines if line[0].partition(":")[0].lower() in ("udp", "tcp", "tls")]
         self._parameters = parameters
+        self._sending.by_route = bool(parameters.get("mhomed"))
         try:
             self._names.set_aliases(aliases)
             self._parse_lines()
@@ -115,7 +118,7 @@ class SipElement:
 
     def _parse_lines(self) -> None:
         self.sockets = tuple(parse_socket(text, options, self._ports) for text, options in self._lines)
-        self._names.sockets = self.sockets
+        self._names.sockets = self._sending.sockets = self.sockets
 
     def set_default_port(self, transport: str, port: int) -> None:
         self._ports[transport] = port
@@ -138,7 +141,7 @@ class SipElement:
                 raise
             opened.append(socket)
         self.sockets = tuple(opened)
-        self._names.sockets = self.sockets
+        self._names.sockets = self._sending.sockets = self.sockets
 
     async def _open(self, socket: ListeningSocket) -> None:
         if socket.transport == "udp":
@@ -444,13 +447,9 @@ class SipElement:
         return self._names.socket_named(text)
 
     def socket_for(self, target: Target, message: Message | None = None) -> ListeningSocket | None:
-        came_to = None if message is None else message.received.socket
-        forced = None if message is None else message.branch.socket
-        ipv6 = ":" in target.address
-        for socket in (forced, came_to, *self.sockets):
-            if socket is not None and socket.transport == target.transport and socket.is_ipv6 == ipv6:
-                return socket
-        return None
+        if message is None:
+            return self._sending.choose(target)
+        return self._sending.choose(target, message.branch.socket, message.received.socket)
 
     def is_myself(self, host: str, port: int | None = None, transport: str | None = None) -> bool:
         return self._names.is_mine(host, port, transport)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ..errors import ConfigurationError
 from ..services import Clock
 from ..sip.locating import Lookup
-from ..sip.sockets import ListeningSocket, ip_address
+from ..sip.sockets import ListeningSocket, Target, ip_address
 from ..tls_service import Tls, TlsDomain
 from .dns import DnsLookup
 from .sip_transport import (
@@ -62,6 +62,10 @@ class SystemNetwork:
 
         return Streams(clock, receive, broken, limits, connection, tls)
 
+    def source(self, target: Target) -> str | None:
+        """What the system's routes say; nothing is sent to find out."""
+        return _source_address(target.address, target.port)
+
     async def resolve(self, host: str) -> Sequence[str]:
         """What the system's resolver says, IPv4 first."""
         loop = asyncio.get_running_loop()
@@ -94,12 +98,16 @@ def _bound(address: str, port: int) -> system_sockets.socket:
 
 def _main_address(ipv6: bool) -> str:
     """The address that packets to the Internet are sent from; nothing is sent to find out."""
-    family, far, near = (
-        (system_sockets.AF_INET6, "2001:db8::1", "::1") if ipv6 else (system_sockets.AF_INET, "192.0.2.1", "127.0.0.1")
-    )
+    far, near = ("2001:db8::1", "::1") if ipv6 else ("192.0.2.1", "127.0.0.1")
+    return _source_address(far, 9) or near
+
+
+def _source_address(address: str, port: int) -> str | None:
+    """The address that packets to a place are sent from; None without a route to it."""
+    family = system_sockets.AF_INET6 if ":" in address else system_sockets.AF_INET
     try:
         with system_sockets.socket(family, system_sockets.SOCK_DGRAM) as sock:
-            sock.connect((far, 9))
-            return str(sock.getsockname()[0])
+            sock.connect((address, port))
+            return str(sock.getsockname()[0]).partition("%")[0]
     except OSError:
-        return near
+        return None

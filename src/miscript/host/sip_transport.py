@@ -99,6 +99,9 @@ class Network(Protocol):
     ) -> StreamSockets:
         """All connections of a host; without `tls` it has none of TLS."""
 
+    def source(self, target: Target) -> str | None:
+        """The address that is sent from to a place where nothing else is wanted; None without a route to it."""
+
     async def resolve(self, host: str) -> Sequence[str]:
         """The addresses of a name; empty when it has none."""
 

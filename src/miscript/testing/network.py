@@ -42,6 +42,8 @@ class MemoryNetwork:
         """Host name → its addresses."""
         self.naptrs: dict[str, Sequence[Naptr]] = {}
         self.srvs: dict[str, Sequence[Srv]] = {}
+        self.sources: dict[str, str] = {}
+        """Address of a place → the address that the system would send from to it."""
         self.loses: Callable[[bytes], bool] = lambda data: False
         self._places: dict[Place, Deliver] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -95,6 +97,9 @@ class MemoryNetwork:
         tls: object = None,
     ) -> MemoryStreams:
         return MemoryStreams(self, receive)
+
+    def source(self, target: Target) -> str | None:
+        return self.sources.get(target.address)
 
     async def resolve(self, host: str) -> Sequence[str]:
         return self.names.get(host, ())
