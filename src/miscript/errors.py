@@ -15,6 +15,7 @@ MiscriptError
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,19 @@ def reason(error: OSError) -> str:
     """Why the system refused, in its own words: asyncio puts others around them."""
     number = error.errno or 0
     return os.strerror(number) if number > 0 else error.strerror or str(error)
+
+
+def remedy(error: OSError, protocol: str = "tcp", port: int = 0) -> str | None:
+    """What whoever wants to listen at `port` of `protocol` (udp, tcp) can do about it, None when nothing is known."""
+    match error.errno:
+        case errno.EADDRINUSE if port:
+            return f"another program listens there: `ss -ln{protocol[0]}p 'sport = :{port}'` tells which one"
+        case errno.EADDRNOTAVAIL:
+            return "no interface of this machine has this address: `ip -br address` shows them"
+        case errno.EACCES if 0 < port < 1024:
+            return "ports below 1024 are for root and for who has CAP_NET_BIND_SERVICE"
+        case _:
+            return None
 
 
 class DeclarationError(MiscriptError):

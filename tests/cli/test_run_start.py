@@ -44,7 +44,9 @@ async def test_a_port_that_is_taken_is_told_at_its_socket(transport: str, taken:
         1,
         "",
         f"error[E410]: socket '{line[7:]}' cannot be opened: Address already in use\n --> test.cfg:2:1\n  |\n"
-        f"2 | {line}\n  | {'^' * len(line)}\n\n1 error\n\n",
+        f"2 | {line}\n  | {'^' * len(line)}\n"
+        f"  = help: another program listens there: `ss -ln{transport[0]}p 'sport = :{taken}'` tells which one\n\n"
+        "1 error\n\n",
     )
 
 

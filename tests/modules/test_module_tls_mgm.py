@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import sqlite3
 import ssl
 from contextlib import asynccontextmanager, closing
@@ -82,11 +83,11 @@ def refusal(*lines):
         ("match_ip_address", "[s]127.0.0.1:0", "'0' is no port"),
         ("match_sip_domain", "[s] , ", "a list without a value"),
         ("certificate", "[s]/nowhere.pem", "certificate: '/nowhere.pem': No such file or directory"),
-        ("certificate", "[s]{empty}", "certificate: '{empty}': it cannot be used"),
+        ("certificate", "[s]{empty}", "certificate: '{empty}': it is empty, expected a certificate in PEM form"),
         ("private_key", "[s]/nowhere.key", "private_key: '/nowhere.key': No such file or directory"),
         ("private_key", "[s]{other.key}", "private_key: '{other.key}': it is not the key of the certificate"),
         ("private_key", "[s]{encrypted}", "private_key: '{encrypted}': the key is encrypted"),
-        ("private_key", "[s]{empty}", "private_key: '{empty}': it cannot be used"),
+        ("private_key", "[s]{empty}", "private_key: '{empty}': it is empty, expected a private key in PEM form"),
         ("ca_list", "[s]/nowhere.pem", "ca_list: '/nowhere.pem': No such file or directory"),
         ("ca_list", "[s]{empty}", "ca_list: '{empty}': OpenSSL can use nothing in it"),
         ("crl_dir", "[s]/nowhere", "crl_dir: '/nowhere' is no directory"),
@@ -104,6 +105,15 @@ def test_what_is_wrong_is_said_at_the_line_of_its_parameter(files, parameter, va
     assert line == 6
 
 
+def test_a_socket_that_no_certificate_is_set_for_is_told_of_at_the_start(caplog):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"tls:127.0.0.1:{free.getsockname()[1]}"
+    lines = (f"socket={place}", 'loadmodule "proto_tls.so"', 'loadmodule "tls_mgm.so"', "route { exit; }")
+    with RunningScript("\n".join(lines)):
+        assert f"socket '{place}' refuses each connection: no certificate is set for it" in caplog.text
+
+
 def test_of_two_lines_with_one_parameter_the_wrong_one_is_shown(files):
     lines = server(files, ("tls_method", "[s]nope"), ("server_domain", "t"), ("tls_method", "[t]TLSv1_2"))
     assert refusal(*lines)[0] == 6
@@ -112,7 +122,7 @@ def test_of_two_lines_with_one_parameter_the_wrong_one_is_shown(files):
 def test_a_domain_without_its_certificate_is_shown_where_it_is_defined(files):
     line, message = refusal(("server_domain", "s"), ("verify_cert", "[s]0"))
     assert line == 3
-    assert "certificate: '/etc/opensips/tls/cert.pem'" in message
+    assert "certificate: it is not set, and its default '/etc/opensips/tls/cert.pem' is not there" in message
 
 
 def test_a_domain_takes_everything_that_it_may_have(files):
@@ -329,8 +339,8 @@ async def test_a_reload_takes_the_table_as_a_whole_or_not_at_all(files, tmp_path
     [
         ({"kind": 7}, "row 1: 'type' is 7, expected 1 to 2"),
         ({"private_key": b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"}, "private_key: "),
-        ({"certificate": b"nothing"}, "certificate: it cannot be used"),
-        ({"certificate": None, "private_key": None}, "certificate: '/etc/opensips/tls/cert.pem'"),
+        ({"certificate": b"nothing"}, "certificate: it is no PEM file, expected a certificate"),
+        ({"certificate": None, "private_key": None}, "certificate: it is not set, and its default '/etc/opensips/"),
         ({"match_ip_address": "nope"}, "'nope' has no port"),
     ],
 )

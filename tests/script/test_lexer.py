@@ -8,6 +8,7 @@ from miscript.script.diagnostics import Diagnostics
 from miscript.script.lexer import lex, read_number, unescape
 from miscript.script.source import SourceFile
 from miscript.script.tokens import Kind, Token
+from miscript.values import decode
 
 
 def tokens(text: str) -> list[Token]:
@@ -180,6 +181,35 @@ def test_columns_count_characters_and_lines_from_one() -> None:
 )
 def test_what_cannot_be_read_is_reported_in_its_place(text: str, expected: list[tuple[str, int, int]]) -> None:
     assert mistakes(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "help"),
+    [
+        (b"x \xe9 y", "the byte E9 is not UTF-8 and means nothing here", "save the file as UTF-8, and write "),
+        (b"x \xe9\xe8 y", "the bytes E9 E8 are not UTF-8 and mean nothing here", "save the file as UTF-8, and write "),
+        (
+            "route".encode("utf-16"),
+            "the file is UTF-16, expected UTF-8: it begins with the bytes FF FE 72 00",
+            "save it ",
+        ),
+        (
+            "route".encode("utf-16-be"),
+            "the file is UTF-16, expected UTF-8: it begins with the bytes 00 72 00 6F",
+            "save",
+        ),
+        (b"\x1f\x8b\x08 \xff" * 9, "the file is no text, expected UTF-8: it begins with the bytes 1F 8B 08 20", None),
+        (b"\x7fELF", "the file is no text, expected UTF-8: it begins with the bytes 7F 45 4C 46", None),
+        ("x € y".encode(), "the character '€' means nothing here", None),
+        (b"x \x00 y", "the character 'U+0000' means nothing here", None),
+    ],
+)
+def test_bytes_that_are_no_text_are_told_as_bytes_and_once(content: bytes, message: str, help: str | None) -> None:
+    diagnostics = Diagnostics()
+    lex(SourceFile("test.cfg", decode(content)), diagnostics)
+    (found,) = diagnostics
+    assert (found.code, found.message) == ("E101", message)
+    assert found.help is None if help is None else found.help.startswith(help)
 
 
 def test_an_open_comment_points_to_its_beginning_and_is_no_error() -> None:

@@ -18,7 +18,7 @@ from random import random
 from typing import Final
 
 from ..blacklist_service import blacklist_service
-from ..errors import ConfigurationError, reason
+from ..errors import ConfigurationError, reason, remedy
 from ..release import signature
 from ..script.runtime import ErrorInfo, Run
 from ..services import Counter, Routes, Services
@@ -135,7 +135,11 @@ class SipElement:
                 socket = await self._network.address(parsed)
                 await self._open(socket)
             except OSError as error:
-                raise ConfigurationError(f"socket '{text}' cannot be opened: {reason(error)}", value=text) from error
+                raise ConfigurationError(
+                    f"socket '{text}' cannot be opened: {reason(error)}",
+                    value=text,
+                    help=remedy(error, "udp" if parsed.transport == "udp" else "tcp", parsed.port),
+                ) from error
             except ConfigurationError as error:
                 error.value = text
                 raise
@@ -149,7 +153,10 @@ class SipElement:
             return
         tls = self._tls()
         if socket.transport == "tls" and tls is None:
-            raise ConfigurationError(f"socket '{socket}' needs the modules 'proto_tls' and 'tls_mgm'")
+            raise ConfigurationError(
+                f"socket '{socket}' needs the modules 'proto_tls' and 'tls_mgm'",
+                help='add  loadmodule "proto_tls.so"  and  loadmodule "tls_mgm.so"',
+            )
         if self._streams is None:
             self._streams = self._network.streams(
                 self._services.clock,

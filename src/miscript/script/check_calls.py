@@ -312,8 +312,21 @@ class CallChecker(VariableChecker):
                 self.expression(node.expression)
             case n.Assignment():
                 self.assignment(node)
+                self._assigned_condition(node)
             case _:
                 self.expression(node)
+
+    def _assigned_condition(self, node: n.Assignment) -> None:
+        """`=` where a comparison is usual; `:=` and the others are no slip of the pen."""
+        if node.operator != "=":
+            return
+        comparison = f"{node.target.text} == {node.value.span.text}"
+        self.add(
+            "W612",
+            f"this assigns to '{node.target.text}' and compares nothing; it is true whenever the assignment succeeds",
+            node.span,
+            help=f"write  {comparison}  to compare" if len(comparison) < 60 else "write == to compare",
+        )
 
     def _comparison(self, node: n.Comparison) -> None:
         self.expression(node.left)

@@ -163,11 +163,21 @@ class _Lexer:
             case "$", _:
                 help = "a variable is a '$' and a name: $var(x), $ru, $(avp(x)[0])"
                 return self._error("E104", "'$' without the name of a variable", start, end, help)
+            case first, _ if start < 2 and not first.isprintable() and first not in _HELP_FOR_STRANGE:
+                return self._no_text()
             case first, _:
-                shown = spelling if spelling.isprintable() else f"U+{ord(first):04X}"
-                return self._error(
-                    "E101", f"the character '{shown}' means nothing here", start, end, _HELP_FOR_STRANGE.get(first)
-                )
+                found, remedy = what_is_strange(spelling)
+                return self._error("E101", f"{found} nothing here", start, end, remedy)
+
+    def _no_text(self) -> int:
+        """A file that does not begin as a text does: one message, and no word of it is read."""
+        beginning = encode(self.text[:8])[:8]
+        is_utf_16 = beginning[:2] in (b"\xff\xfe", b"\xfe\xff") or (beginning[:1] == b"\0") != (beginning[1:2] == b"\0")
+        message = "the file is UTF-16, expected UTF-8" if is_utf_16 else "the file is no text, expected UTF-8"
+        message += f": it begins with the bytes {beginning[:4].hex(' ').upper()}"
+        help = "save it as UTF-8, without a byte order mark" if is_utf_16 else None
+        self._error("E101", message, 0, 1, help)
+        return len(self.text)
 
     def _unclosed_variable(self, start: int) -> int:
         closing = closing_parenthesis(self.text, start + 1)
@@ -200,6 +210,22 @@ class _Lexer:
         self, code: str, message: str, start: int, end: int, help: str | None, notes: tuple[Note, ...] = ()
     ) -> None:
         self.diagnostics.add(code, message, self.file.span(start, end), help=help, notes=notes)
+
+
+def what_is_strange(spelling: str) -> tuple[str, str | None]:
+    """How to tell of characters that have no meaning, up to the verb, and what to do about them."""
+    first = spelling[0]
+    broken = [character for character in spelling if "\udc80" <= character <= "\udcff"]
+    if broken:
+        found = encode("".join(broken[:8])).hex(" ").upper()
+        found = (
+            f"the byte {found} is not UTF-8 and means"
+            if len(broken) == 1
+            else f"the bytes {found} are not UTF-8 and mean"
+        )
+        return found, "save the file as UTF-8, and write such characters within quotes or comments"
+    shown = spelling if spelling.isprintable() else f"U+{ord(first):04X}"
+    return f"the character '{shown}' means", _HELP_FOR_STRANGE.get(first)
 
 
 def unescape(source: str) -> str:

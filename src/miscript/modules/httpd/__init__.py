@@ -21,7 +21,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, reason, remedy
 from ...exports import Module, mi_command, parameter, statistic
 from ...http.head import Head
 from ...http.reader import Heads
@@ -164,8 +164,9 @@ class Httpd(Module):
                 self._servers.append(server)
         except OSError as error:
             raise ConfigurationError(
-                f"'ip' and 'port': '{self.ip}' port {self.port} cannot be bound: {error.strerror or error}",
+                f"'ip' and 'port': '{self.ip}' port {self.port} cannot be bound: {reason(error)}",
                 parameter="port",
+                help=remedy(error, port=self.port),
             ) from None
         if self.timeout != float("inf"):
             self.services.tasks.every(min(1.0, self.timeout / 4), self._sweep, "httpd: deadlines")

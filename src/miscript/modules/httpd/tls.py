@@ -10,6 +10,7 @@ import re
 import ssl
 from typing import Final
 
+from ...certificate_files import PairRefused, load_pair
 from ...errors import ConfigurationError
 
 DEFAULT_CIPHERS: Final = "SECURE256:+SECURE192:-VERS-ALL:+VERS-TLS1.2"
@@ -58,14 +59,7 @@ def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
         except OSError as error:
             raise ConfigurationError(f"'{name}': '{path}': {error.strerror}", parameter=name) from None
     try:
-        context.load_cert_chain(certificate, key, password=_no_password)
-    except (ssl.SSLError, ValueError) as error:
-        raise ConfigurationError(
-            f"'tls_cert_file' '{certificate}' and 'tls_key_file' '{key}' cannot be used: {error}",
-            parameter="tls_cert_file",
-        ) from None
-
-
-def _no_password() -> str:
-    """An encrypted key must not make the host ask its terminal."""
-    raise ValueError("the key is encrypted")
+        load_pair(context, certificate, key)
+    except PairRefused as error:
+        name, path = {"certificate": ("tls_cert_file", certificate), "private key": ("tls_key_file", key)}[error.half]
+        raise ConfigurationError(f"'{name}': '{path}': {error}", parameter=name) from None

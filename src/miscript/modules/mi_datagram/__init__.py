@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import socket
 import struct
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, reason, remedy
 from ...exports import parameter, statistic
 from ...mi.jsonrpc import Failure, Id, Request, Response, parse, server_error
 from ...mi.origin import Backend, Identity, Origin
@@ -38,6 +39,7 @@ MAX_PER_SOURCE: Final = MAX_COMMANDS * 3 // 4
 MAX_UDP: Final = 65507
 """Bytes of the largest datagram over IPv4."""
 
+_SCHEME: Final = re.compile(r"[a-z_]+:(?://)?")
 _CREDENTIALS: Final = struct.Struct("=iII")
 """struct ucred: process, user, group."""
 
@@ -94,6 +96,12 @@ class MiDatagram(MiDoor):
             self.check_exposure(self._host, "socket_name")
             return
         self._host, self._port = "", 0
+        if (scheme := _SCHEME.match(self.socket_name)) is not None:
+            raise ConfigurationError(
+                f"'socket_name' is '{self.socket_name}', expected 'udp:HOST:PORT' or a path",
+                parameter="socket_name",
+                help=f"for a UNIX socket write its path alone: {self.socket_name[scheme.end() :] or '/run/mi.sock'}",
+            )
         check_place(self.socket_name, "socket_name")
         if len(os.fsencode(self.socket_name)) > MAX_SOCKET_PATH:
             raise ConfigurationError(
@@ -112,8 +120,9 @@ class MiDatagram(MiDoor):
             self._socket = await self._bind_udp() if self._host else self._bind_unix()
         except OSError as error:
             raise ConfigurationError(
-                f"'socket_name': '{self.socket_name}' cannot be bound: {error.strerror or error}",
+                f"'socket_name': '{self.socket_name}' cannot be bound: {reason(error)}",
                 parameter="socket_name",
+                help=remedy(error, "udp", self._port),
             ) from None
         self._address = _address(self._socket.getsockname())
         patience = max(0, self.socket_timeout) / 1000

@@ -75,6 +75,17 @@ class Prometheus(Module):
         self._rules = [parse_rule(text) for text in self.labels]
         server.register(self.root.strip(), self.handle, self.name)
 
+    async def start(self) -> None:
+        if self.script_route and ("route", self.script_route) not in self.services.routes.script.routes:
+            raise ConfigurationError(f"there is no route '{self.script_route}'", parameter="script_route")
+        for word in self._wanted:
+            if word != "all" and not self._counted(word):
+                log.warning(
+                    "'statistics': nothing is counted as '%s' yet, so the page leaves it out; `get_statistics "
+                    "all` lists what is there",
+                    word,
+                )
+
     # -- requests ---------------------------------------------------------------------------------------------
 
     def handle(self, request: HttpRequest) -> Reply | Coroutine[Any, Any, Reply]:
@@ -99,11 +110,17 @@ class Prometheus(Module):
             return table.all()
         found: dict[int, Counter] = {}
         for word in self._wanted:
-            single = None if word.endswith(":") else table.find(word)
-            for counter in table.group(word[:-1]) if word.endswith(":") else [single]:
-                if counter is not None:
-                    found.setdefault(id(counter), counter)
+            for counter in self._counted(word):
+                found.setdefault(id(counter), counter)
         return found.values()
+
+    def _counted(self, word: str) -> Iterable[Counter]:
+        """The statistics that one word of `statistics` names: a whole group (`GROUP:`), or one."""
+        table = self.services.statistics
+        if word.endswith(":"):
+            return table.group(word[:-1])
+        single = table.find(word)
+        return () if single is None else (single,)
 
     def _named(self, counter: Counter) -> tuple[str, str]:
         """The name of a statistic for Prometheus, and its labels."""

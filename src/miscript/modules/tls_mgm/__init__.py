@@ -14,6 +14,7 @@ Source: OpenSIPS manual, module tls_mgm; observed behaviour of OpenSIPS 4.1.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Final
@@ -29,6 +30,8 @@ from .loading import Columns, load_settings
 from .matching import DomainTable, parse_address, split_list
 from .settings import DomainSettings, SettingError, make_domain, method_range
 from .variables import TlsVariables
+
+log = logging.getLogger("miscript.tls_mgm")
 
 __all__ = ["TlsMgm"]
 
@@ -202,6 +205,17 @@ class TlsMgm(TlsVariables, Module):
     # -- tables ---------------------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
+        await self._prepare_table()
+        if not any(settings.is_server for settings, _ in self._all):
+            for socket in self.services.sockets:
+                if socket.startswith("tls:"):
+                    log.warning(
+                        "socket '%s' refuses each connection: no certificate is set for it; define a domain with "
+                        "'server_domain', 'certificate' and 'private_key'",
+                        socket,
+                    )
+
+    async def _prepare_table(self) -> None:
         if not self.db_url:
             return
         self._database = database_at(self.services.find, self.db_url)

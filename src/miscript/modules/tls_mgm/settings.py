@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from ...certificate_files import PairRefused, load_pair
 from ...errors import ConfigurationError
 from ...tls_service import TlsDomain
 
@@ -202,45 +203,27 @@ def _load_certificate(context: ssl.SSLContext, settings: DomainSettings) -> byte
     named = settings.certificate or settings.private_key
     if not settings.is_server and not named and not Path(DEFAULT_CERTIFICATE).is_file():
         return b""
+    for parameter, given, usual in (
+        ("certificate", settings.certificate, DEFAULT_CERTIFICATE),
+        ("private_key", settings.private_key, DEFAULT_KEY),
+    ):
+        if not given and not Path(usual).is_file():
+            raise SettingError(settings, parameter, f"it is not set, and its default '{usual}' is not there")
     with _as_file(settings, "certificate", certificate) as path, _as_file(settings, "private_key", key) as key_path:
         try:
-            context.load_cert_chain(path, key_path, password=_no_password)
-        except (ssl.SSLError, ValueError) as error:
-            problem = "it is not the key of the certificate" if _mismatch(error) else "it cannot be used"
-            if isinstance(error, ValueError) and not isinstance(error, ssl.SSLError):
-                problem = str(error)
-            at_fault = "private_key" if _is_certificate(certificate) else "certificate"
-            raise SettingError(settings, at_fault, f"{_named(certificate, key, at_fault)}{problem}") from None
+            load_pair(context, path, key_path)
+        except PairRefused as error:
+            parameter, file = {"certificate": ("certificate", certificate), "private key": ("private_key", key)}[
+                error.half
+            ]
+            named = f"'{file}': " if isinstance(file, str) else ""
+            raise SettingError(settings, parameter, f"{named}{error}") from None
     found = _CERTIFICATE.search(_content(certificate))
     return ssl.PEM_cert_to_DER_cert(found[0].decode("ascii", "replace")) if found is not None else b""
 
 
-def _mismatch(error: Exception) -> bool:
-    return getattr(error, "reason", "") in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")
-
-
-def _is_certificate(file: File) -> bool:
-    """Whether a file has a certificate that can be read, so that its key must be at fault."""
-    try:
-        probe = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        probe.load_verify_locations(cadata=_content(file).decode("ascii"))
-    except (ssl.SSLError, ValueError):
-        return False
-    return True
-
-
-def _named(certificate: File, key: File, at_fault: str) -> str:
-    file = key if at_fault == "private_key" else certificate
-    return f"'{file}': " if isinstance(file, str) else ""
-
-
 def _content(file: File) -> bytes:
     return Path(file).read_bytes() if isinstance(file, str) else file
-
-
-def _no_password() -> str:
-    """An encrypted key must not make the host ask its terminal."""
-    raise ValueError("the key is encrypted; expected one without a password")
 
 
 # -- files --------------------------------------------------------------------------------------------------------

@@ -202,4 +202,24 @@ WARNINGS = {
         }
         """,
     ),
+    "W612": explanation(
+        "assignment where a comparison is usual",
+        """
+        A single `=` assigns. As a condition it is true when the assignment succeeded, whatever the value is, which
+        is nearly always: the `else` is never taken, and the variable has another value afterwards. A loop that is
+        meant so, or an assignment that may fail, is written with `:=`, or as a statement of its own.
+        """,
+        r"""
+        route {
+            if ($rU = "100")
+                xlog("a call for the switchboard\n");
+        }
+        """,
+        r"""
+        route {
+            if ($rU == "100")
+                xlog("a call for the switchboard\n");
+        }
+        """,
+    ),
 }
