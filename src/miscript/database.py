@@ -9,12 +9,12 @@ Source: OpenSIPS manual, "Database Interface" (`db_url`, the `version` table, `d
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol, TypeAlias
 
 from .errors import ConfigurationError, MiscriptError
+from .late_pattern import late_pattern
 from .quick_dataclasses import dataclass
 
 Cell: TypeAlias = str | int | float | bytes | None
@@ -118,7 +118,7 @@ class DatabaseDriver(Protocol):
 SCHEMES: Final = ("mysql", "postgres", "sqlite", "text")
 """What the URLs of databases begin with; the module of each is named after it."""
 
-_NAME = re.compile(r"[A-Za-z0-9_]+")
+_NAME = late_pattern(r"[A-Za-z0-9_]+")
 
 
 def checked_name(name: str) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from .late_pattern import late_pattern
+
 _CLASSES: Final = {
     "alnum": "a-zA-Z0-9",
     "alpha": "a-zA-Z",
@@ -28,9 +30,9 @@ _CLASSES: Final = {
     "xdigit": "0-9a-fA-F",
 }
 _NOTHING: Final = "(?!)"
-_class = re.compile(r"\[:([a-z]+):\]").match
-_bracket = re.compile(r"\[([!^]?+)(\]?+(?:\[:[a-z]+:\]|\\.|[^\]\\])*+)\]", re.DOTALL).match
-_element = re.compile(r"\[:[a-z]+:\]|\\.|.", re.DOTALL).findall
+_class = late_pattern(r"\[:([a-z]+):\]").match
+_bracket = late_pattern(r"\[([!^]?+)(\]?+(?:\[:[a-z]+:\]|\\.|[^\]\\])*+)\]", re.DOTALL).match
+_element = late_pattern(r"\[:[a-z]+:\]|\\.|.", re.DOTALL).findall
 
 
 @lru_cache(maxsize=64)

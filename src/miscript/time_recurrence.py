@@ -20,6 +20,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
+from .late_pattern import late_pattern
 from .quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
@@ -37,13 +38,13 @@ UNITS = {"DAILY": "day", "WEEKLY": "week", "MONTHLY": "month", "YEARLY": "year"}
 LENGTHS = {"day": DAY, "week": WEEK, "month": 31 * DAY, "year": 365 * DAY}
 """A window at least this long covers the whole unit."""
 
-_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)[Tt](\d\d)(\d\d)(\d\d)", re.ASCII)
-_DURATION = re.compile(
+_DATE = late_pattern(r"(\d{4})(\d\d)(\d\d)[Tt](\d\d)(\d\d)(\d\d)", re.ASCII)
+_DURATION = late_pattern(
     r"P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?", re.ASCII | re.IGNORECASE
 )
-_WEEKDAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)", re.ASCII | re.IGNORECASE)
-_NUMBER = re.compile(r"[+-]?\d{1,3}", re.ASCII)
-_OPERAND = re.compile(r"(?:[A-Za-z][A-Za-z0-9_+/-]*(?=\|))?[^&/!()\s]*")
+_WEEKDAY = late_pattern(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)", re.ASCII | re.IGNORECASE)
+_NUMBER = late_pattern(r"[+-]?\d{1,3}", re.ASCII)
+_OPERAND = late_pattern(r"(?:[A-Za-z][A-Za-z0-9_+/-]*(?=\|))?[^&/!()\s]*")
 _FIELDS = (
     "dtstart",
     "dtend",

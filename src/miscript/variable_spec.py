@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from .late_pattern import late_pattern
 from .quick_dataclasses import dataclass
 from .script.avps import avp_assign
 from .values import Value, text_of
@@ -16,7 +17,7 @@ from .values import Value, text_of
 if TYPE_CHECKING:
     from .script.runtime import Run
 
-_SPEC = re.compile(r"\$(?P<kind>avp|var)\((?P<name>[^()\s$]+)\)|\$[A-Za-z].*", re.DOTALL)
+_SPEC = late_pattern(r"\$(?P<kind>avp|var)\((?P<name>[^()\s$]+)\)|\$[A-Za-z].*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,14 @@ import ssl
 from pathlib import Path
 from typing import Final
 
+from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass
 
 DEFAULT_FIFOS: Final = ("/run/opensips/opensips_fifo", "/var/run/opensips/opensips_fifo", "/tmp/opensips_fifo")
 DEFAULT_URL: Final = "http://127.0.0.1:8888/mi"
 KEYS: Final = frozenset({"url", "token", "token_file", "ca", "timeout"})
 
-_URL = re.compile(r"[a-z]+:", re.IGNORECASE)
+_URL = late_pattern(r"[a-z]+:", re.IGNORECASE)
 
 
 class NodeError(ValueError):

@@ -20,11 +20,11 @@ Source: OpenSIPS manual, module mi_fifo; observed behaviour of OpenSIPS 4.1.
 
 from __future__ import annotations
 
-import re
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
 from ..errors import MIError
+from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass
 from .jsonrpc import INVALID_REQUEST, PARSE_ERROR, Batch, Failure, Request, parse
 
@@ -38,13 +38,13 @@ MAX_NAME: Final = 255
 """Bytes of a reply name; no file name is longer."""
 
 _BLANKS: Final = bytes(range(0x21))
-_HEAD: Final = re.compile(rb"[\x00-\x20]*:([^:./\\]*):[\x00-\x20]*")
-_NAME_REFUSED: Final = re.compile(rb"[./\\]")
-_OUTSIDE_TEXT: Final = re.compile(rb'["{}\[\]]')
-_INSIDE_TEXT: Final = re.compile(rb'["\\]')
-_HOPELESS: Final = re.compile(rb'\{[\x00-\x20]*[^\x00-\x20"}]')
+_HEAD: Final = late_pattern(rb"[\x00-\x20]*:([^:./\\]*):[\x00-\x20]*")
+_NAME_REFUSED: Final = late_pattern(rb"[./\\]")
+_OUTSIDE_TEXT: Final = late_pattern(rb'["{}\[\]]')
+_INSIDE_TEXT: Final = late_pattern(rb'["\\]')
+_HOPELESS: Final = late_pattern(rb'\{[\x00-\x20]*[^\x00-\x20"}]')
 """An object that cannot become one, whatever follows: there is no use in waiting for its end."""
-_NO_LITERAL: Final = re.compile(rb"[^0-9A-Za-z+.-]")
+_NO_LITERAL: Final = late_pattern(rb"[^0-9A-Za-z+.-]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
 from ..errors import MIError
+from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass, field
 from .writer import MAX_DEPTH, NumberAsWritten, compact, dumps_text, pretty
 
@@ -54,7 +54,7 @@ METHOD_AMBIGUOUS: Final = -32001
 INVALID_PARAMS: Final = -32602
 SERVER_ERROR: Final = -32000
 
-_HUGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}")
+_HUGE: Final = late_pattern(rb"[0-9][eE]\+?[0-9]{3}")
 _PARAMS: Final = frozenset({list, dict})
 _IDS: Final = frozenset({str, int, float, NumberAsWritten, type(None)})
 

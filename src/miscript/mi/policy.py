@@ -41,6 +41,7 @@ from fnmatch import fnmatchcase
 from typing import Final, NoReturn, TypeAlias
 
 from ..errors import ConfigurationError, MIError
+from ..late_pattern import late_pattern
 from .command import Command
 from .jsonrpc import Request
 from .origin import Identity, Origin
@@ -289,7 +290,7 @@ class _Mistake(Exception):
         self.key = reason.partition("'")[2].partition("'")[0]
 
 
-_PLACE: Final = re.compile(r"(?P<reason>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
+_PLACE: Final = late_pattern(r"(?P<reason>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
 
 
 def _toml_mistake(message: str, text: str) -> tuple[str, int]:

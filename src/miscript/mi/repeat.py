@@ -9,13 +9,13 @@ guarded, traced or answered in the pretty form go the ordinary way.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Final
 
 from orjson import dumps, loads
 
 from ..errors import MIError
+from ..late_pattern import late_pattern
 from .command import NO_RESULT, Command, Later
 from .jsonrpc import Request, Response
 from .registry import Pending, Registry
@@ -26,8 +26,8 @@ _ID_SPACED: Final = b', "id": '
 """As Python's own JSON writes it."""
 _PLAIN: Final = rb'(0|[1-9][0-9]{0,14}|"[ !#-\[\]-~]{0,64}")\}'
 """An id that is written back just as it came: digits, or ASCII that needs no escapes."""
-_END: Final = re.compile(_ID + _PLAIN)
-_END_SPACED: Final = re.compile(_ID_SPACED + _PLAIN)
+_END: Final = late_pattern(_ID + _PLAIN)
+_END_SPACED: Final = late_pattern(_ID_SPACED + _PLAIN)
 
 
 def split(data: bytes) -> tuple[bytes, bytes]:

@@ -16,11 +16,11 @@ The rules of the server, observed in its answers:
 from __future__ import annotations
 
 import math
-import re
 import sys
 
 import orjson
 
+from ..late_pattern import late_pattern
 from ..values import encode
 
 MAX_DEPTH = 200
@@ -36,8 +36,8 @@ _ESCAPES = {code: f"\\u{code:04x}" for code in range(0x20)} | {
     ord("\t"): "\\t",
 }
 POINT, MINUS, PLUS = b".-+"
-_FRACTION = re.compile(rb"\.[0-9]+(?:e[+-]?[0-9]+)?[,\]}]")
-_EXPONENT = re.compile(rb"e[+-][0-9]+[,\]}]")
+_FRACTION = late_pattern(rb"\.[0-9]+(?:e[+-]?[0-9]+)?[,\]}]")
+_EXPONENT = late_pattern(rb"e[+-][0-9]+[,\]}]")
 ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..late_pattern import late_pattern
 from . import nodes as n
 from .diagnostics import Diagnostics, Note
 from .program import ResolvedCall
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .runtime import Run
 
 MAX_ROUTE_PARAMETERS = 8
-_TRANSFORMATION = re.compile(r"\{(\w+)\.([\w.]+)[^{}]*\}")
+_TRANSFORMATION = late_pattern(r"\{(\w+)\.([\w.]+)[^{}]*\}")
 
 XLOG_LEVELS = ("L_ALERT", "L_CRIT", "L_ERR", "L_WARN", "L_NOTICE", "L_INFO", "L_DBG")
 
@@ -205,7 +205,7 @@ class VariableChecker:
                 self.add("E411", f"'{full}' {wrong}", node.span)
 
 
-_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
+_INTEGER = late_pattern(r"\s*[+-]?[0-9]+\s*")
 _NEVER_NEGATIVE = ("s.width", "sdp.line")
 
 

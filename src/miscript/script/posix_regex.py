@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TypeAlias
 
+from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass
 from ..values import encode
 
@@ -53,7 +54,7 @@ _CLASSES = {
 
 _ANCHORS = {"b": r"\b", "B": r"(?!\b)", "<": r"\b(?=\w)", ">": r"\b(?<=\w)", "`": r"\A", "'": r"\Z"}
 _SETS = {"w": r"\w", "W": r"\W", "s": r"[\t-\r ]", "S": r"[^\t-\r ]"}
-_INTERVAL = re.compile(r"\{(?:(\d+)|(?=,))(,?)(\d*)\}", re.ASCII)
+_INTERVAL = late_pattern(r"\{(?:(\d+)|(?=,))(,?)(\d*)\}", re.ASCII)
 
 
 class PatternError(ValueError):

@@ -17,10 +17,10 @@ Source: OpenSIPS manual, "Script Format" (including files) and "Templating opens
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..late_pattern import late_pattern
 from ..values import decode, encode
 from .diagnostics import Diagnostics
 from .lexer import lex
@@ -38,8 +38,8 @@ MAX_COMPARED_LINES = 20_000
 
 INCLUDES = ("include_file", "import_file")
 
-_INCLUDE_LINE = re.compile(r"""[ \t]*(include_file|import_file)[ \t]+(?:"([^"\n]*)"|'([^'\n]*)')[^\n]*""")
-_LINE_MARK = re.compile(r'#[ \t]*(?:line[ \t]+)?([0-9]{1,9})(?:[ \t]+"([^"\n]*)")?[ \t0-9]*')
+_INCLUDE_LINE = late_pattern(r"""[ \t]*(include_file|import_file)[ \t]+(?:"([^"\n]*)"|'([^'\n]*)')[^\n]*""")
+_LINE_MARK = late_pattern(r'#[ \t]*(?:line[ \t]+)?([0-9]{1,9})(?:[ \t]+"([^"\n]*)")?[ \t0-9]*')
 _STDIN_NAMES = frozenset(("", "-", "stdin", "<stdin>"))
 
 

@@ -5,10 +5,10 @@ Source: OpenSIPS manual, module compression (`mc_compact`); RFC 3261 sections 7.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Final
 
+from ..late_pattern import late_pattern
 from ..values import encode
 from .edits import Edit, edited_parts
 from .headers import header_key
@@ -27,7 +27,7 @@ SHORT_NAMES: Final = {
 }  # fmt: skip
 
 _NEVER_MERGED: Final = frozenset("authorization proxy-authorization www-authenticate proxy-authenticate".split())
-_RTPMAP = re.compile(rb"a=rtpmap:([0-9]+) +([^ \r\n]+)\s*\Z")
+_RTPMAP = late_pattern(rb"a=rtpmap:([0-9]+) +([^ \r\n]+)\s*\Z")
 
 
 def compacted(data: bytes, kept: Collection[str], *, short_names: bool = True) -> bytes:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 
+from ..late_pattern import late_pattern
 from .syntax import QUOTED, TOKEN, SipSyntaxError, expect, found_at, skip_blanks, unquote
 
 MAX_FIELDS = 64
 """Most fields in one header; a longer list is refused."""
 
-_SCHEME = re.compile(r"[ \t\r\n]*Digest[ \t\r\n]+", re.IGNORECASE)
-_EQUALS = re.compile(r"[ \t\r\n]*=[ \t\r\n]*")
-_PLAIN = re.compile(r'[^\x00-\x20,"\x7f]+')
-_COMMA = re.compile(r",[ \t\r\n]*")
+_SCHEME = late_pattern(r"[ \t\r\n]*Digest[ \t\r\n]+", re.IGNORECASE)
+_EQUALS = late_pattern(r"[ \t\r\n]*=[ \t\r\n]*")
+_PLAIN = late_pattern(r'[^\x00-\x20,"\x7f]+')
+_COMMA = late_pattern(r",[ \t\r\n]*")
 
 
 def parse_digest(text: str) -> dict[str, str]:

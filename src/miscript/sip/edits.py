@@ -9,11 +9,11 @@ A body has edits of its own (`BodyChange`), because it can also be put in place 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from operator import itemgetter
 from typing import NamedTuple
 
+from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass
 from ..values import decode, encode
 from .headers import HeaderField
@@ -23,7 +23,7 @@ AT_END = -1
 """The `start` that stands for the end of the header fields."""
 
 _PLACE = itemgetter(0, 1)
-_HEADER_NAME = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+[ \t]*:")
+_HEADER_NAME = late_pattern(rb"[A-Za-z0-9.!%*_+`'~-]+[ \t]*:")
 
 
 class Edit(NamedTuple):

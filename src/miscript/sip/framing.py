@@ -7,19 +7,19 @@ Between messages, CRLF CRLF is a ping, to be answered with CRLF (RFC 5626 sectio
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import Final, TypeAlias
 
 from ..errors import MiscriptError
+from ..late_pattern import late_pattern
 from .headers import scan_headers
 from .message import DEFAULT_LIMITS, Limits
 
 PONG: Final = b"\r\n"
 """The answer to a ping."""
 
-_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
-_LENGTH = re.compile(r"[0-9]{1,10}")
+_END_OF_HEADERS = late_pattern(rb"\r?\n\r?\n")
+_LENGTH = late_pattern(r"[0-9]{1,10}")
 
 
 class Ping(Enum):

@@ -8,11 +8,11 @@ Source: RFC 3261 section 7.3; the compact names of its IANA registry.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..late_pattern import late_pattern
 from ..values import decode
 
 COMPACT_NAMES = {
@@ -39,11 +39,11 @@ COMPACT_NAMES = {
 }
 """Compact names and what they stand for, in lower case."""
 
-_FIELD = re.compile(rb"(?P<name>[^\x00-\x20:]+)[ \t]*:(?P<value>[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)(?:\r?\n|\Z)")
-_LINE = re.compile(rb"[^\n]*(?:\n|\Z)")
-_NAME = re.compile(r"[^\x00-\x20:]+")
+_FIELD = late_pattern(rb"(?P<name>[^\x00-\x20:]+)[ \t]*:(?P<value>[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)(?:\r?\n|\Z)")
+_LINE = late_pattern(rb"[^\n]*(?:\n|\Z)")
+_NAME = late_pattern(r"[^\x00-\x20:]+")
 _BLANKS = " \t\x0b\x0c"
-_FOLD = re.compile(rb"[ \t]*\r?\n[ \t]+")
+_FOLD = late_pattern(rb"[ \t]*\r?\n[ \t]+")
 
 
 class HeaderField(NamedTuple):

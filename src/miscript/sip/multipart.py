@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass, field
 from ..values import encode
 from .headers import scan_headers
@@ -21,11 +22,11 @@ MAX_PARTS = 64
 DEFAULT_TYPE = "text/plain"
 """The type of a part that tells none (RFC 2046 section 5.1)."""
 
-_MEDIA_TYPE = re.compile(
+_MEDIA_TYPE = late_pattern(
     r"([A-Za-z0-9.!%*_+`'~-]+)[ \t]*/[ \t]*([A-Za-z0-9.!%*_+`'~-]+)[ \t\r\n]*(?:;(.*))?", re.DOTALL
 )
-_LINE_END = re.compile(rb"\r?\n")
-_EMPTY_LINE = re.compile(rb"(?:\A|\r?\n)\r?\n")
+_LINE_END = late_pattern(rb"\r?\n")
+_EMPTY_LINE = late_pattern(rb"(?:\A|\r?\n)\r?\n")
 
 
 @dataclass(frozen=True, slots=True)

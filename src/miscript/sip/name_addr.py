@@ -6,9 +6,9 @@ first semicolon belongs to the header field, not to the URI.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
+from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass
 from .parameters import NO_PARAMETERS, Parameters, parse_parameters
 from .syntax import CACHED_LENGTH, CACHED_VALUES, QUOTED, SipSyntaxError, found_at, skip_blanks, unquote
@@ -17,9 +17,9 @@ from .uri import SipUri
 MAX_ADDRESSES = 256
 """Most addresses in one header field; a longer list is refused."""
 
-_NAME = re.compile(r'[^\x00-\x08\x0b\x0c\x0e-\x1f"<>;,\x7f]*(?=<)')
-_URI = re.compile(r"[^\x00-\x20<>\x7f]+")
-_BARE_URI = re.compile(r'[^\x00-\x20<>"(),;\x7f]+')
+_NAME = late_pattern(r'[^\x00-\x08\x0b\x0c\x0e-\x1f"<>;,\x7f]*(?=<)')
+_URI = late_pattern(r"[^\x00-\x20<>\x7f]+")
+_BARE_URI = late_pattern(r'[^\x00-\x20<>"(),;\x7f]+')
 
 
 @dataclass(frozen=True, slots=True)

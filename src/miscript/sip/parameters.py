@@ -11,17 +11,18 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass
 from .syntax import CACHED_LENGTH, CACHED_VALUES, QUOTED, SipSyntaxError, found_at, skip_blanks
 
 MAX_PARAMETERS = 256
 """Most parameters in one list; a longer one is refused."""
 
-_NAME = re.compile(r'[^\x00-\x20;=,"<>()\x7f]*')
-_VALUE = re.compile(r"[^\x00-\x20;,\x7f]+")
-_PLAIN_LIST = re.compile(r"""[^\x00-\x20;=,"<>()\x7f]+(?:=[^\x00-\x20;,"()\x7f]+)?
+_NAME = late_pattern(r'[^\x00-\x20;=,"<>()\x7f]*')
+_VALUE = late_pattern(r"[^\x00-\x20;,\x7f]+")
+_PLAIN_LIST = late_pattern(r"""[^\x00-\x20;=,"<>()\x7f]+(?:=[^\x00-\x20;,"()\x7f]+)?
     (?:;[^\x00-\x20;=,"<>()\x7f]+(?:=[^\x00-\x20;,"()\x7f]+)?)*(?=[,(]|\Z)""", re.VERBOSE)  # fmt: skip
-_PLAIN_VALUE = re.compile(r'[^\x00-\x20;,"<>()?=\x7f]+')  # what we write without quotes
+_PLAIN_VALUE = late_pattern(r'[^\x00-\x20;,"<>()?=\x7f]+')  # what we write without quotes
 
 
 class Parameter(NamedTuple):

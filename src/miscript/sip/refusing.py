@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from ..late_pattern import late_pattern
 from .message import DEFAULT_LIMITS, VERSION, Message
 from .syntax import SipSyntaxError
 
@@ -29,7 +30,7 @@ MAX_CSEQ: Final = 2**31 - 1
 
 _MANDATORY: Final = ("From", "To", "Call-ID", "CSeq")
 _ONCE: Final = frozenset({"from", "to", "call-id", "cseq", "max-forwards", "content-length"})
-_BAD_FIRST_LINE = re.compile(
+_BAD_FIRST_LINE = late_pattern(
     rb"(?:\r?\n)*([A-Za-z0-9.!%*_+`'~-]+)[ \t]+[^\r\n]*[ \t]SIP/[0-9.]+[ \t]*\r?\n", re.IGNORECASE
 )
 

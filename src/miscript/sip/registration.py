@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from ..errors import MiscriptError
+from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass
 from ..values import decode, encode
 from .branch import MAX_Q, NO_Q
@@ -23,8 +24,8 @@ from .uri import SipUri
 MAX_SECONDS: Final = 10 * 366 * 24 * 3600
 """Longest lifetime that is kept, in seconds: ten years."""
 
-_Q = re.compile(r"[01]?(?:\.[0-9]{0,10})?", re.ASCII)
-_SECONDS = re.compile(r"[0-9]+", re.ASCII)
+_Q = late_pattern(r"[01]?(?:\.[0-9]{0,10})?", re.ASCII)
+_SECONDS = late_pattern(r"[0-9]+", re.ASCII)
 
 
 class RegistrationRefused(MiscriptError):

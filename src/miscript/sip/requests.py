@@ -5,10 +5,10 @@ Source: RFC 3261 sections 8.1.1, 9.1, 16.6 and 17.1.1.3; RFC 3327 (Path).
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Sequence
 
+from ..late_pattern import late_pattern
 from ..values import encode
 from .branch import Branch
 from .edits import Edit, appended, replaced
@@ -21,8 +21,8 @@ from .syntax import SipSyntaxError
 MAX_FORWARDS = 70
 """Hops that a new request may take (RFC 3261 section 8.1.1.6)."""
 
-_EMPTY_LINE = re.compile(r"(?:\A|\n)\r?\n")
-_NOT_IN_URIS = re.compile(r"[\x00-\x20\x7f]")
+_EMPTY_LINE = late_pattern(r"(?:\A|\n)\r?\n")
+_NOT_IN_URIS = late_pattern(r"[\x00-\x20\x7f]")
 _SIGNS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-.!%*_+`'~")
 
 

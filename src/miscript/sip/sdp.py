@@ -11,12 +11,12 @@ sipmsgops.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from enum import IntEnum
 from typing import Final, Self
 
+from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass, field
 
 MAX_LINES: Final = 4096
@@ -31,11 +31,11 @@ STATIC_CODECS: Final = {
 }  # fmt: skip
 """Payload types that have a name and a clock rate without an `a=rtpmap` line (RFC 3551 section 6)."""
 
-_MEDIA = re.compile(rb"m=([^ \r\n]+) ([^ \r\n]+) ([^ \r\n]+)((?: [^ \r\n]+)*) *")
-_RTPMAP = re.compile(rb"a=rtpmap:([^ \r\n]+) +([^ \r\n]+)")
-_ABOUT_FORMAT = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):([^ \r\n]+)")
-_CONNECTION = re.compile(rb"c=IN IP[46] ([^ /\r\n]+)")
-_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
+_MEDIA = late_pattern(rb"m=([^ \r\n]+) ([^ \r\n]+) ([^ \r\n]+)((?: [^ \r\n]+)*) *")
+_RTPMAP = late_pattern(rb"a=rtpmap:([^ \r\n]+) +([^ \r\n]+)")
+_ABOUT_FORMAT = late_pattern(rb"a=(?:rtpmap|fmtp|rtcp-fb):([^ \r\n]+)")
+_CONNECTION = late_pattern(rb"c=IN IP[46] ([^ /\r\n]+)")
+_LINE = late_pattern(rb"[^\n]*\n|[^\n]+")
 _HELD = (b"sendonly", b"inactive")
 _DIRECTIONS = (b"sendrecv", b"recvonly", *_HELD)
 _NOWHERE = (b"0.0.0.0", b"::")
@@ -204,7 +204,7 @@ class Sdp:
         return {b"v=", b"o="} <= kinds and connected and formed and described
 
 
-_VALID_LINE = re.compile(rb"[a-z]=[^\r\n\0]*(?:\r?\n)?")
+_VALID_LINE = late_pattern(rb"[a-z]=[^\r\n\0]*(?:\r?\n)?")
 
 
 def sdp_lines(data: bytes) -> list[bytes]:

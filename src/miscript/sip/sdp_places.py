@@ -16,13 +16,14 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final, NamedTuple
 
+from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass
 from .sdp import sdp_lines
 from .syntax import SipSyntaxError
 
 MAX_INDEX: Final = 9999
-_INDEX = re.compile(r"\[([^\[\]]*)\]\Z")
-_WORD = re.compile(rb"[^ \r\n]+")
+_INDEX = late_pattern(r"\[([^\[\]]*)\]\Z")
+_WORD = late_pattern(rb"[^ \r\n]+")
 _SEPARATORS: Final = (b"=", b":", b"/")
 
 

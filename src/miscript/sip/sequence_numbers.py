@@ -12,11 +12,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ..late_pattern import late_pattern
 from .dialogs import MAX_CSEQ
 from .message import Message
 
-_CSEQ: Final = re.compile(r"([0-9]{1,10})\s+(\S+)", re.ASCII)
-_RACK: Final = re.compile(r"([0-9]{1,10})\s+([0-9]{1,10})\s+(\S+)", re.ASCII)
+_CSEQ: Final = late_pattern(r"([0-9]{1,10})\s+(\S+)", re.ASCII)
+_RACK: Final = late_pattern(r"([0-9]{1,10})\s+([0-9]{1,10})\s+(\S+)", re.ASCII)
 
 
 def written_cseq(message: Message) -> int | None:

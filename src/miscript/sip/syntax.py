@@ -12,12 +12,13 @@ from __future__ import annotations
 import re
 
 from ..errors import MiscriptError
+from ..late_pattern import late_pattern
 
-TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
-BLANKS = re.compile(r"[ \t\r\n]*")
-QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\x80-\U0010ffff-]+")
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+TOKEN = late_pattern(r"[A-Za-z0-9.!%*_+`'~-]+")
+BLANKS = late_pattern(r"[ \t\r\n]*")
+QUOTED = late_pattern(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+HOST = late_pattern(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\x80-\U0010ffff-]+")
+_ESCAPED = late_pattern(r"\\(.)", re.DOTALL)
 _MOST_SHOWN = 20
 
 CACHED_LENGTH = 256

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from functools import lru_cache
 
+from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass
 from .parameters import NO_PARAMETERS, Parameters
 from .syntax import CACHED_LENGTH, CACHED_VALUES, HOST, SipSyntaxError, expect, found_at
@@ -17,14 +18,14 @@ from .syntax import CACHED_LENGTH, CACHED_VALUES, HOST, SipSyntaxError, expect, 
 MAX_LENGTH = 8192
 """Longest URI in characters that is read."""
 
-_SCHEME = re.compile(r"(sips?|tel|urn:service):", re.IGNORECASE)
-_USER = re.compile(r'[^\x00-\x20:@<>"\x7f]+')
-_PASSWORD = re.compile(r'[^\x00-\x20:@<>"\x7f]*')
-_PORT = re.compile(r"[0-9]{0,10}")
-_PARAMS = re.compile(r"[^\x00-\x20?@<>\x7f]*")
-_HEADERS = re.compile(r'[^\x00-\x20@<>"\x7f]*')
-_TEL_NUMBER = re.compile(r'[^\x00-\x20:;?@<>"\x7f]+')
-_SERVICE = re.compile(r"[A-Za-z0-9.-]+")
+_SCHEME = late_pattern(r"(sips?|tel|urn:service):", re.IGNORECASE)
+_USER = late_pattern(r'[^\x00-\x20:@<>"\x7f]+')
+_PASSWORD = late_pattern(r'[^\x00-\x20:@<>"\x7f]*')
+_PORT = late_pattern(r"[0-9]{0,10}")
+_PARAMS = late_pattern(r"[^\x00-\x20?@<>\x7f]*")
+_HEADERS = late_pattern(r'[^\x00-\x20@<>"\x7f]*')
+_TEL_NUMBER = late_pattern(r'[^\x00-\x20:;?@<>"\x7f]+')
+_SERVICE = late_pattern(r"[A-Za-z0-9.-]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ Source: RFC 3261 section 19.1.4; RFC 3966 section 4 for `tel`, whose numbers are
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from urllib.parse import unquote
 
+from ..late_pattern import late_pattern
 from .parameters import Parameters
 from .syntax import SipSyntaxError
 from .uri import SipUri
@@ -16,7 +16,7 @@ from .uri import SipUri
 NEVER_IGNORED: Final = frozenset({"user", "ttl", "method", "maddr", "transport"})
 """URI parameters that two URIs have both, or neither; any other one counts only where both have it."""
 
-_SEPARATORS: Final = re.compile(r"[-.()]")
+_SEPARATORS: Final = late_pattern(r"[-.()]")
 
 
 def same_uri(one: SipUri, other: SipUri) -> bool:

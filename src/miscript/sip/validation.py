@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from ..late_pattern import late_pattern
 from .message import Message
 from .name_addr import NameAddr
 from .sdp import Sdp
@@ -28,10 +29,10 @@ class Finding(NamedTuple):
     text: str
 
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.?")
-_NUMBER = re.compile(r"[0-9]{1,10}")
-_HOST_PART = re.compile(r"(sips?:(?:[^@]*@)?)[^;:?@]+", re.IGNORECASE)
-_USER_PART = re.compile(r"(sips?:)[^@]*@", re.IGNORECASE)
+_HOST_NAME = late_pattern(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.?")
+_NUMBER = late_pattern(r"[0-9]{1,10}")
+_HOST_PART = late_pattern(r"(sips?:(?:[^@]*@)?)[^;:?@]+", re.IGNORECASE)
+_USER_PART = late_pattern(r"(sips?:)[^@]*@", re.IGNORECASE)
 
 _MANDATORY: Final = (("Call-ID", -3), ("CSeq", -7), ("From", -8), ("To", -9), ("Via", -10))
 _IN_REPLIES: Final = {

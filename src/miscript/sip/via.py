@@ -6,9 +6,9 @@ read too.
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
+from ..late_pattern import late_pattern
 from .parameters import NO_PARAMETERS, Parameters, parse_parameters
 from .syntax import HOST, TOKEN, SipSyntaxError, expect, found_at, skip_blanks
 
@@ -17,12 +17,12 @@ MAX_VIAS = 256
 
 MAX_PORT = 65535
 
-_SLASH = re.compile(r"[ \t\r\n]*/[ \t\r\n]*")
-_PORT = re.compile(r"[ \t\r\n]*:[ \t\r\n]*([0-9]{1,5})")
-_COMMENT = re.compile(r"\(([^()]*)\)[ \t\r\n]*")
+_SLASH = late_pattern(r"[ \t\r\n]*/[ \t\r\n]*")
+_PORT = late_pattern(r"[ \t\r\n]*:[ \t\r\n]*([0-9]{1,5})")
+_COMMENT = late_pattern(r"\(([^()]*)\)[ \t\r\n]*")
 
 
-_PLAIN = re.compile(r"([A-Za-z]+)/([0-9.]+)/([A-Za-z0-9-]+) ([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(?=[;,]|\Z)")
+_PLAIN = late_pattern(r"([A-Za-z]+)/([0-9.]+)/([A-Za-z0-9-]+) ([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(?=[;,]|\Z)")
 """What nearly all values look like; blanks, IPv6 addresses and comments are left to the parser."""
 
 

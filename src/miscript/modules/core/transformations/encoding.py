@@ -10,13 +10,14 @@ import re
 import zlib
 from collections.abc import Callable
 
+from ....late_pattern import late_pattern
 from ....values import NumberWithText, Value, decode, encode
 from .table import text_transformation, value_transformation
 
-_DECIMAL = re.compile(r"[+-]?[0-9]{1,20}")
-_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{0,16}")
-_BASE64 = re.compile(rb"([A-Za-z0-9+/]*)={0,2}")
-_BLANKS = re.compile(rb"[ \t\r\n]+")
+_DECIMAL = late_pattern(r"[+-]?[0-9]{1,20}")
+_HEXADECIMAL = late_pattern(r"[0-9A-Fa-f]{0,16}")
+_BASE64 = late_pattern(rb"([A-Za-z0-9+/]*)={0,2}")
+_BLANKS = late_pattern(rb"[ \t\r\n]+")
 
 
 # -- numbers and bytes ---------------------------------------------------------------------------------------------
@@ -92,14 +93,14 @@ def s_xor(text: str, key: str) -> Value:
 
 # -- escapes -------------------------------------------------------------------------------------------------------
 
-_COMMON_SPECIAL = re.compile(rb"['\"\\\0]")
-_COMMON_ESCAPED = re.compile(rb"\\(['\"\\0])")
+_COMMON_SPECIAL = late_pattern(rb"['\"\\\0]")
+_COMMON_ESCAPED = late_pattern(rb"\\(['\"\\0])")
 _UNRESERVED = r"A-Za-z0-9_.!~*'()\-"
-_NOT_IN_USER = re.compile(rf"[^{_UNRESERVED}&=+$,;?/]")
-_NOT_IN_PARAM = re.compile(rf"[^{_UNRESERVED}\[\]/:&+$]")
-_PRINTABLE = re.compile(r"[ -~]*")
-_PERCENT = re.compile(r"%(..?|\Z)", re.DOTALL)
-_HEX_PAIR = re.compile(r"[2-7][0-9A-Fa-f]")
+_NOT_IN_USER = late_pattern(rf"[^{_UNRESERVED}&=+$,;?/]")
+_NOT_IN_PARAM = late_pattern(rf"[^{_UNRESERVED}\[\]/:&+$]")
+_PRINTABLE = late_pattern(r"[ -~]*")
+_PERCENT = late_pattern(r"%(..?|\Z)", re.DOTALL)
+_HEX_PAIR = late_pattern(r"[2-7][0-9A-Fa-f]")
 
 
 @text_transformation("s", "escape.common")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from ....late_pattern import late_pattern
 from ....values import Value
 from .table import MAX_LENGTH, text_transformation
 
-_FIELD = re.compile(r'"((?:[^"]|"")*)"|([^",\r\n][^,\r\n]*)?')
+_FIELD = late_pattern(r'"((?:[^"]|"")*)"|([^",\r\n][^,\r\n]*)?')
 _CACHED = 64
 _CACHED_LENGTH = 16384
 
@@ -58,7 +59,7 @@ def csv_value(text: str, index: int) -> Value:
 
 # -- {sdp.…} -------------------------------------------------------------------------------------------------------
 
-_INDEX = re.compile(r"-?[0-9]{1,9}")
+_INDEX = late_pattern(r"-?[0-9]{1,9}")
 
 
 def _media_sections(text: str) -> list[tuple[str, int, int]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import calendar
 import re
 
+from ....late_pattern import late_pattern
 from ....values import NumberWithText, Value, byte_length, decode, encode, plain_text
 from .table import MAX_LENGTH, text_transformation, value_transformation
 
-_NUMBER = re.compile(r"([+-]?)([0-9]*)")
-_DATE = re.compile(
+_NUMBER = late_pattern(r"([+-]?)([0-9]*)")
+_DATE = late_pattern(
     r"[A-Za-z]+,\s*(\d{1,2})\s+([A-Za-z]{3})[a-z]*\s+(\d{1,4})\s+(\d{1,2}):(\d{1,2}):(\d{1,2})\s*GMT", re.ASCII
 )
 _MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_abbr) if name}
