@@ -6,6 +6,7 @@ import logging
 import time
 
 from ..log_levels import LogLevel, python_level
+from ..log_lines import OneLine
 
 SAME_LINES_PER_SECOND = 20
 
@@ -43,7 +44,7 @@ def log_to_stderr() -> None:
     for level in (LogLevel.ALERT, LogLevel.NOTICE):  # Python's logging has no names for those
         logging.addLevelName(python_level(level), level.name)
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
     handler.addFilter(Repeats())
     logging.getLogger("miscript").addHandler(handler)
     logging.captureWarnings(True)

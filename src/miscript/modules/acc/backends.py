@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol
 
 from ...database import Cell, Database, DatabaseError
+from ...log_lines import OneLine
 from ...services import Events
 from .accounts import BackEnd, Fields
 from .records import Columns, Kind, Record
@@ -72,6 +73,7 @@ class LogWriter:
         if self.facility is None or not os.path.exists(SYSLOG_SOCKET):
             return
         self._handler = SystemLog(SYSLOG_SOCKET, self.facility)
+        self._handler.setFormatter(OneLine())
         self._handler.addFilter(lambda record: record.getMessage().startswith("ACC: "))
         log.addHandler(self._handler)
 
