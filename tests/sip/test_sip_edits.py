@@ -36,6 +36,17 @@ def test_two_texts_for_the_same_piece_both_stay():
     assert b"Subject: 12\r\n" in found.to_bytes()
 
 
+@pytest.mark.parametrize("longer_first", [True, False])
+@pytest.mark.parametrize("shorter", [b"h", b"ll", b"o"])
+def test_a_text_goes_with_its_piece_when_a_longer_one_holds_that(longer_first, shorter):
+    found = message()
+    for piece, text in sorted(
+        [(b"hello", b"bye"), (shorter, b"X")], key=lambda each: (len(each[0]) > 2) != longer_first
+    ):
+        replace(found, piece, text)
+    assert found.written_body == b"bye\r\n"
+
+
 @pytest.mark.parametrize("removed_first", [True, False])
 def test_what_is_put_into_a_field_that_goes_is_left_out(removed_first):
     found = message()

@@ -9,7 +9,9 @@ A body has edits of its own (`BodyChange`), because it can also be put in place 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -37,6 +39,19 @@ class Edit(NamedTuple):
     text: bytes
 
 
+class InPlace(Edit):
+    """A text behind a piece that goes, from `piece` on; it goes with the piece when a longer one holds that."""
+
+    piece: int
+
+    @classmethod
+    def of(cls, piece: int, end: int, text: bytes) -> InPlace:
+        """The text in place of the bytes from `piece` to `end`."""
+        made = cls(end, end, text)
+        made.piece = piece
+        return made
+
+
 def appended(text: str, before: HeaderField | None = None) -> Edit:
     """Header fields behind the last one, or before another; see `Message.append_hf`."""
     at = AT_END if before is None else before.start
@@ -62,6 +77,7 @@ def in_order(edits: Iterable[Edit], end: int) -> list[Edit]:
     """Edits as they are made, from front to back; `end` is the place of those `AT_END`."""
     kept: list[Edit] = []
     replaced: dict[int, Edit] = {}
+    in_place: list[InPlace] = []
     for edit in edits:
         if edit.end > edit.start:
             before = replaced.get(edit.start)
@@ -69,11 +85,28 @@ def in_order(edits: Iterable[Edit], end: int) -> list[Edit]:
                 replaced[edit.start] = edit
         elif edit.start == AT_END:
             kept.append(Edit(end, end, edit.text))
+        elif isinstance(edit, InPlace):
+            in_place.append(edit)
         else:
             kept.append(edit)
     kept += replaced.values()
+    if in_place:
+        kept += _visible(in_place, replaced.values())
     kept.sort(key=_PLACE)
     return kept
+
+
+def _visible(texts: Iterable[InPlace], pieces: Iterable[Edit]) -> Iterator[InPlace]:
+    """The texts in place of pieces that no longer piece holds."""
+    longest = sorted(pieces, key=_PLACE)
+    starts, reaches = [piece.start for piece in longest], list(accumulate((piece.end for piece in longest), max))
+    for text in texts:
+        before = bisect_left(starts, text.piece)
+        if before and reaches[before - 1] >= text.end:
+            continue
+        if before < len(longest) and starts[before] == text.piece and longest[before].end > text.end:
+            continue
+        yield text
 
 
 def edited_parts(data: bytes, start: int, edits: Iterable[Edit]) -> list[bytes]:
@@ -95,7 +128,7 @@ def edited_parts(data: bytes, start: int, edits: Iterable[Edit]) -> list[bytes]:
 def replacement(start: int, end: int, text: bytes) -> list[Edit]:
     """Edits that put `text` behind a piece that goes; two for the same piece leave both of their texts."""
     found = [Edit(start, end, b"")] if end > start else []
-    return [*found, Edit(end, end, text)] if text else found
+    return [*found, InPlace.of(start, end, text)] if text else found
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,12 +78,12 @@ class Answers:
             await self._negative(transaction, branch, status)
 
     async def _reply_routes(self, branch: ClientBranch, reply: Message) -> bool:
-        """Run the routes of the branch and of the transaction; True when one of them dropped the reply."""
-        dropped = False
+        """Run the routes of the branch and of the transaction; True when one of them dropped the reply, which the next
+        one then does not see."""
         for name in (branch.on_reply, branch.transaction.armed.on_reply):
-            if name:
-                dropped |= await self._reply_route(name, branch, reply)
-        return dropped
+            if name and await self._reply_route(name, branch, reply):
+                return True
+        return False
 
     async def _reply_route(self, name: str, branch: ClientBranch, reply: Message) -> bool:
         transaction = branch.transaction
@@ -110,11 +110,12 @@ class Answers:
             self._pass_on(transaction, reply, status)
 
     def _success(self, transaction: ProxyTransaction, branch: ClientBranch, reply: Message, status: int) -> None:
-        """A 2xx goes on at once, each one, and ends the search."""
+        """A 2xx goes on at once, each one, and ends the search; that to an INVITE even behind a negative reply, as it
+        has made a call (RFC 3261 section 16.7)."""
         if transaction.is_local:
             self.acknowledge(branch, reply)
             self._conclude(transaction, Reply(status, reply.reason or "", reply))
-        elif not transaction.final_sent or 200 <= transaction.reply_status < 300:
+        elif not transaction.final_sent or 200 <= transaction.reply_status < 300 or transaction.is_invite:
             self._pass_on(transaction, reply, status)
         if not transaction.keeps_branches:
             self.relaying.cancel([other for other in transaction.pending if other is not branch])

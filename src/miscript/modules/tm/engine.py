@@ -302,11 +302,17 @@ class Engine:
 
     def _repeat(self, transaction: ProxyTransaction) -> None:
         self.count("retransmission_rpl_T2")
-        self._send_back(transaction)
+        self._send_back(transaction, transaction.last_reply)
 
     def send_reply(self, transaction: ProxyTransaction, status: int, data: bytes) -> None:
-        """Send a reply, one of ours or one that was passed on, to who sent the request."""
+        """Send a reply, one of ours or one that was passed on, to who sent the request.
+
+        A 2xx behind a negative reply is sent, and leaves the transaction as it is.
+        """
         final = status >= 200
+        if transaction.final_sent and status < 300 <= transaction.reply_status:
+            self._send_back(transaction, data)
+            return
         if final:
             if not transaction.final_sent and (name := f"{status // 100}xx_transactions") in self.counters:
                 self.count(name)
@@ -339,7 +345,7 @@ class Engine:
         """Do what the server side of a transaction wants."""
         for do in what:
             if do in (Do.SEND, Do.RESEND) and transaction.last_reply:
-                self._send_back(transaction)
+                self._send_back(transaction, transaction.last_reply)
         self.time(transaction, self._server_due)
         if transaction.machine.is_over:
             self.forget_if_over(transaction)
@@ -350,11 +356,11 @@ class Engine:
         if transaction.machine.resent > before:
             self.count("retransmission_rpl_T2")
 
-    def _send_back(self, transaction: ProxyTransaction) -> None:
+    def _send_back(self, transaction: ProxyTransaction, data: bytes) -> None:
         received, target = transaction.request.received, transaction.reply_target
         if received.socket is None or target is None:
             return
-        data, socket, sip = transaction.last_reply, received.socket, self.sip
+        socket, sip = received.socket, self.sip
         if sip.send(data, target, socket, received.connection) or not target.reliable:
             return
         if not sip.may_answer_anew(transaction.flags):

@@ -5,6 +5,7 @@ Source: OpenSIPS manual, module tm, "Exported Functions".
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from re import Pattern as CompiledPattern
 from typing import TYPE_CHECKING, Final
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ...exports import Module as Base
 else:
     Base = object
+
+log = logging.getLogger("miscript.tm")
 
 ALREADY_THERE: Final = -10
 """`t_newtran` for a request that has its transaction."""
@@ -160,6 +163,8 @@ class TmFunctions(Base):
             return UNRESOLVABLE
         if message.method == "ACK":
             return await self._relay_ack(run, proxy)
+        if context(run).transaction is None and self.repeated(run):
+            return 1  # it has got its answer again, and the script goes on
         if message.method == "CANCEL" and (found := self.engine.find_cancelled(message)) is not None:
             return self._cancel(run, found, "pass-reason-hdr" in wanted)
         return await self._relay(run, proxy, wanted)
@@ -227,8 +232,11 @@ class TmFunctions(Base):
                 chosen = transaction.pending
             case "o":
                 chosen = [other for other in transaction.pending if other is not branch]
-            case _:
+            case "":
                 chosen = [other for other in transaction.pending if other is branch]
+            case _:
+                log.error("t_cancel_branch: '%s' is no flag; there are a and o", flags)
+                return -1
         self.relaying.cancel(chosen)
         return 1
 
@@ -350,8 +358,8 @@ def reply_code(run: Run) -> int:
     if run.kind == "branch_route":
         return 0
     here = context(run)
-    if run.kind == "failure_route" and here.branch is not None and here.transaction is not None:
-        return here.transaction.reply_status if here.transaction.final_sent else getattr(here.branch, "status", 0)
+    if run.kind == "failure_route" and here.branch is not None:
+        return getattr(here.branch, "status", 0)
     return 0 if here.transaction is None else here.transaction.reply_status
 
 
