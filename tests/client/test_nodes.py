@@ -58,13 +58,13 @@ def test_without_a_file_it_is_the_fifo_of_opensips_or_http(tmp_path, monkeypatch
     [
         ("", r"no node 'edge1' .* \(there: none\)"),
         ("[nodes.lab]\nurl = 'unix:/x'", "there: lab"),
-        ("[nodes.edge1]\nurl = 5", "has no url"),
+        ("[nodes.edge1]\nurl = 5", "url of node 'edge1' is 5, expected a text"),
         ("[nodes.edge1]\nurl = 'unix:/x'\nurk = 1", "has 'urk', expected ca, timeout"),
         ("[nodes.edge1]\nurl = 'unix:/x'\ntimeout = 'x'", "expected seconds"),
         ("[nodes.edge1]\nurl = 'unix:/x'\ntoken = 5", "expected a text"),
         ("[nodes.edge1]\nurl = 'unix:/x'\ntoken_file = '/none'", "cannot be read"),
         ("nodes = [", "nodes.toml"),
-        ("nodes = 5", "no node 'edge1'"),
+        ("nodes = 5", "has 'nodes', expected 'default' and tables"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_reason(environment, text, words):

@@ -6,6 +6,7 @@ Each command lives in a file of its own, which is imported when the command is u
 from __future__ import annotations
 
 import importlib
+import os
 
 import click
 
@@ -31,6 +32,19 @@ class Commands(click.Group):
         command = importlib.import_module(f".{cmd_name}", __name__).command
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from ..script.suggest import near
+
+            help = near(args[0], COMMANDS) or (
+                "to run it, write  miscript run FILE" if os.path.isfile(args[0]) else None
+            )
+            if help is not None:
+                ctx.fail(f"No such command '{args[0]}': {help}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -22,8 +22,11 @@ def command(files: tuple[str, ...], form: str, explain: str | None, preprocessor
     The exit status is 0 when all are clean (warnings do not count), 1 when there are errors, 2 for wrong usage.
     """
     if explain is not None:
+        from ..script.explain import EXPLANATIONS
         from ..script.explain import explain as explanation
 
+        if explain.upper() not in EXPLANATIONS:
+            raise click.BadParameter(explanation(explain), param_hint="'--explain'")
         click.echo(explanation(explain))
         return
     if not files:

@@ -86,9 +86,11 @@ def command(
     The exit status is 0 when the command succeeded, 1 when it answered with an error, 2 for wrong usage, 3 when the
     node was not reached or did not answer.
     """
-    from ..errors import ClientError, MIError
+    from ..errors import ClientError, ConnectError, MIError
     from .mi_words import MixedWordsError, parameters
 
+    if command.startswith("-"):
+        raise click.NoSuchOption(command)
     try:
         params = parameters(command, words, json=json_values, positional=positional)
     except MixedWordsError as error:
@@ -105,6 +107,10 @@ def command(
         sys.exit(MI_ERROR)
     except ClientError as error:
         click.echo(f"miscript: {error}", err=True)
+        if isinstance(error, ConnectError) and at is None:
+            click.echo(
+                "help: --at URL says where the node is; its script needs mi_http, mi_fifo or mi_datagram", err=True
+            )
         sys.exit(UNREACHABLE)
     except KeyboardInterrupt:
         sys.exit(0 if watch is not None else 130)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import re
 import sys
 from collections.abc import Coroutine
@@ -81,6 +82,8 @@ def command(
 
     if once and seconds is not None:
         raise click.UsageError("--once and --for exclude each other")
+    if node is not None:
+        _check_node(node)
     log_to_stderr()
     steps, time_limit = limit or (None, None)
     budget = Budget(steps, time_limit)
@@ -90,7 +93,23 @@ def command(
 
 
 def _output(xlog: str) -> BinaryIO:
-    return open(1, "wb", closefd=False) if xlog == "-" else open(xlog, "ab")
+    if xlog == "-":
+        return open(1, "wb", closefd=False)
+    try:
+        return open(xlog, "ab")
+    except OSError as error:
+        raise click.BadParameter(f"'{xlog}' cannot be written: {error.strerror}", param_hint="'--xlog'") from None
+
+
+def _check_node(node: str) -> None:
+    """Refuse a node that nobody knows before the script runs."""
+    from ..client.address import parse_url
+    from ..client.nodes import NodeError, find_node
+
+    try:
+        parse_url(find_node(node, dict(os.environ)).url)
+    except (NodeError, ValueError) as error:
+        raise click.BadParameter(str(error), param_hint="'--at'") from None
 
 
 def _runner(main: Coroutine[Any, Any, int]) -> int:
@@ -132,6 +151,7 @@ async def _main(
     except ScriptError as error:
         click.echo(render(error.diagnostics, "full", color=sys.stderr.isatty()), err=True)
         return 1
+    _tell_needless_stubs(host, stubs)
     if warnings:
         click.echo(render(warnings, "full", color=sys.stderr.isatty()), err=True)
     signals = Signals(host.stopping, host.reread)
@@ -150,6 +170,20 @@ async def _main(
         signals.noticed()
         await host.stop()
         writer.flush()
+
+
+def _tell_needless_stubs(host: Host, stubs: tuple[str, ...]) -> None:
+    """A stub of a module that the script does not load may be a slip of the pen."""
+    from ..script.suggest import near
+
+    assert host.program is not None
+    loaded = host.program.loaded
+    for name in stubs:
+        if name not in loaded:
+            help = near(name, loaded)
+            click.echo(
+                f"miscript: --stub {name}: the script loads no such module{f'; {help}' if help else ''}", err=True
+            )
 
 
 async def _serve(host: Host, budget: Budget, once: bool, seconds: float | None) -> int:

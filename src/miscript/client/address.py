@@ -92,8 +92,8 @@ def _http(url: str) -> HttpAddress:
     parts = urlsplit(url)
     try:
         port = parts.port
-    except ValueError as error:
-        raise ValueError(f"'{url}': {error}") from None
+    except ValueError:
+        raise ValueError(f"the port in '{url}' is no number from 0 to 65535") from None
     if not parts.hostname or any(ord(c) <= 0x20 for c in url):
         raise ValueError(f"'{url}' names no host")
     tls = parts.scheme.lower() == "https"

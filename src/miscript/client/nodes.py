@@ -20,6 +20,7 @@ import ssl
 from pathlib import Path
 from typing import Final
 
+from ..errors import reason
 from ..late_pattern import late_pattern
 from ..quick_dataclasses import dataclass
 
@@ -49,8 +50,10 @@ class Node:
             return None
         try:
             context = ssl.create_default_context(cafile=self.ca)
-        except (OSError, ssl.SSLError) as error:
-            raise NodeError(f"the certificates in '{self.ca}' cannot be read: {error}") from None
+        except ssl.SSLError:
+            raise NodeError(f"there is no certificate in PEM form in '{self.ca}'") from None
+        except OSError as error:
+            raise NodeError(f"the certificates in '{self.ca}' cannot be read: {reason(error)}") from None
         if insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -67,20 +70,19 @@ def find_node(at: str | None, environment: dict[str, str]) -> Node:
     name = at if at is not None else config.get("default")
     if name is None:
         return Node(_usual_url(), token)
-    nodes = config.get("nodes")
-    if not isinstance(nodes, dict) or name not in nodes:
-        known = ", ".join(sorted(nodes)) if isinstance(nodes, dict) and nodes else "none"
-        raise NodeError(f"no node '{name}' in {file} (there: {known}), and it is no URL")
+    nodes = _nodes(config, file)
+    if name not in nodes:
+        raise NodeError(f"no node '{name}' in {file} ({_what_is_there(nodes, file)}), and it is no URL{_as_url(name)}")
     return _node(str(name), nodes[name], file, token)
 
 
 def node_names(environment: dict[str, str]) -> list[str]:
     """All names in the file of nodes."""
+    file = nodes_file(environment)
     try:
-        nodes = _read(nodes_file(environment)).get("nodes")
+        return sorted(_nodes(_read(file), file))
     except NodeError:
         return []
-    return sorted(nodes) if isinstance(nodes, dict) else []
 
 
 def nodes_file(environment: dict[str, str]) -> Path:
@@ -102,18 +104,47 @@ def _read(file: Path) -> dict[str, object]:
         raise NodeError(f"{file}: {error}") from None
 
 
+def _nodes(config: dict[str, object], file: Path) -> dict[str, object]:
+    unknown = sorted(set(config) - {"default", "nodes"})
+    nodes = config.get("nodes", {})
+    if unknown or not isinstance(nodes, dict):
+        raise NodeError(
+            f"{file} has '{unknown[0] if unknown else 'nodes'}', expected 'default' and tables [nodes.NAME]"
+        )
+    return nodes
+
+
+def _what_is_there(nodes: dict[str, object], file: Path) -> str:
+    if nodes:
+        return f"there: {', '.join(sorted(nodes))}"
+    return "there: none" if file.exists() else "there is no such file"
+
+
+def _as_url(name: object) -> str:
+    """What may have been meant by `name`: host:port, or a path."""
+    if not isinstance(name, str):
+        return ""
+    if name.startswith("/"):
+        return f": write  fifo:{name}  or  unix:{name}"
+    host, _, port = name.rpartition(":")
+    return f": write  http://{name}/mi  or  udp:{name}" if host and port.isdecimal() else ""
+
+
 def _node(name: str, table: object, file: Path, token: str | None) -> Node:
-    if not isinstance(table, dict) or not isinstance(table.get("url"), str):
-        raise NodeError(f"{file}: node '{name}' has no url")
+    if not isinstance(table, dict):
+        raise NodeError(f"{file}: node '{name}' is {table!r}, expected a table [nodes.{name}]")
     unknown = sorted(set(table) - KEYS)
     if unknown:
         raise NodeError(f"{file}: node '{name}' has '{unknown[0]}', expected {', '.join(sorted(KEYS))}")
+    url = _text(table, "url", name, file)
+    if url is None:
+        raise NodeError(f"{file}: node '{name}' has no url")
     timeout = table.get("timeout")
     if timeout is not None and (not isinstance(timeout, int | float) or timeout <= 0):
         raise NodeError(f"{file}: the timeout of node '{name}' is {timeout!r}, expected seconds")
     ca = _text(table, "ca", name, file)
     return Node(
-        table["url"],
+        url,
         token or _text(table, "token", name, file) or _token_file(table, name, file),
         None if ca is None else os.path.expanduser(ca),
         timeout,
@@ -133,8 +164,10 @@ def _token_file(table: dict[str, object], name: str, file: Path) -> str | None:
         return None
     try:
         return Path(path).expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise NodeError(f"the token of node '{name}' cannot be read: {error}") from None
+    except OSError as error:
+        raise NodeError(f"the token of node '{name}', '{path}', cannot be read: {reason(error)}") from None
+    except UnicodeDecodeError:
+        raise NodeError(f"the token of node '{name}', '{path}', is no text in UTF-8") from None
 
 
 def _usual_url() -> str:

@@ -42,6 +42,11 @@ class Program:
     def globals(self) -> list[GlobalParameter]:
         return [item for item in self.script.items if isinstance(item, GlobalParameter)]
 
+    @property
+    def loaded(self) -> list[str]:
+        """The names of the modules that the script loads, in its order."""
+        return [item.name for item in self.script.items if isinstance(item, LoadModule)]
+
     def load_span(self, module: str) -> Span:
         """Where `module` is loaded; the start of the script for the core."""
         for item in self.script.items:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchTableError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..database import Cell, DatabaseError, Tables, Where
+from ..errors import reason
 from ..quick_dataclasses import dataclass
 from .cells import plain_row
 from .tables import PORTION, Shapes, SqlTables
@@ -150,8 +151,7 @@ class SqlDatabase(SqlTables):
         if isinstance(error, NoSuchTableError):
             name = str(error).strip("`")
             return DatabaseError(f"{self.url} has no table '{name}': `miscript db create` makes the tables")
-        reason = _reason(getattr(error, "orig", None) or error)
-        return DatabaseError(f"{self.url}: {reason}")
+        return DatabaseError(f"{self.url}: {_said(getattr(error, 'orig', None) or error)}")
 
     async def _run(
         self,
@@ -274,11 +274,15 @@ class SqlDatabase(SqlTables):
         await self.on(connection.close())
 
 
-def _reason(error: BaseException) -> str:
+def _said(error: BaseException) -> str:
     """The first line of what a driver says; MySQL's says a number first."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return reason(error)
     said = error.args[1] if len(error.args) > 1 and isinstance(error.args[0], int) else error
     lines = str(said).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    cause = error.__cause__
+    why = f": {reason(cause)}" if isinstance(cause, OSError) and cause.errno is not None else ""
+    return (lines[0] if lines else type(error).__name__) + why
 
 
 async def _chunk(result: Any, size: int, at_once: int) -> list[tuple[Cell, ...]]:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from ..database import Database, DatabaseError, Where
 from ..errors import ConfigurationError
+from ..script.suggest import near
 from .database import SqlDatabase
 from .definitions import DEFINITIONS, Definition, version_table
 
@@ -64,7 +65,8 @@ def definitions_of(modules: Sequence[str]) -> list[Definition]:
     for module in modules:
         if module not in known:
             raise ConfigurationError(
-                f"no tables are known of a module '{module}'; there are those of {', '.join(sorted(known))}"
+                f"no tables are known of a module '{module}'; there are those of {', '.join(sorted(known))}",
+                help=near(module, known),
             )
     return [definition for definition in DEFINITIONS if not modules or definition.module in modules]
 
