@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from miscript import running
 from miscript.errors import ScriptError
+from miscript.host.loading import Source
 from miscript.modules.exec.command_text import CommandError, command_text, plain_command
 from miscript.modules.exec.environment import message_environment
+from miscript.modules.exec.processes import Job, Processes
 from miscript.sip.message import Message
 from script_lines import printed
 
@@ -72,6 +75,21 @@ def test_a_value_is_one_word_whatever_it_holds(pieces: list[str | int], tmp_path
     for argv in [found.shell_argv([EVIL]), *([] if found.needs_shell else [found.argv([EVIL])])]:
         done = subprocess.run(argv, check=False, capture_output=True, text=True, cwd=tmp_path, timeout=10)
         assert (done.stdout, files_in(tmp_path)) == (EVIL, [])
+
+
+@pytest.mark.parametrize("text", ["echo $((1 + {}))", 'echo "$(( ({}) * 2 ))"', "echo $(( $(echo {}) ))"])
+def test_a_shell_computes_with_numbers_only(text: str):
+    """bash runs what stands in `a[$(…)]`."""
+    before, after = text.split("{}")
+    found = command_text([before, 0, after])
+    assert found.shell_argv(["5"])[-1] == "5"
+    computed = subprocess.run(found.shell_argv(["-5"]), capture_output=True, check=True).stdout
+    assert int(computed) in (-4, -10, -5)
+    for value in ("a[$(touch hacked)]", "", "1;2", "x", "1\n2"):
+        with pytest.raises(CommandError, match="is no number"):
+            found.shell_argv([value])
+    assert command_text(["echo $(echo ", 0, ")"]).shell_argv(["x"])[-1] == "x"
+    assert command_text(["echo $((1)) ", 0]).shell_argv(["x"])[-1] == "x"
 
 
 @given(st.lists(st.text(st.characters(codec="ascii", exclude_characters="\0\r"), max_size=8), min_size=1, max_size=4))
@@ -157,6 +175,20 @@ async def test_a_program_that_takes_too_long_is_ended_with_what_it_started(tmp_p
     assert await lines(body, 'modparam("exec", "time_to_kill", 1)') == ["-1 <<null>>"]
     await asyncio.sleep(0.8)  # nothing can be awaited: the point is that nothing happens any more
     assert files_in(tmp_path) == []
+
+
+async def test_a_program_that_closes_its_outputs_and_stays_leaves_its_place_in_time(monkeypatch: pytest.MonkeyPatch):
+    """It is killed when it does not want to end, and room for others is there again."""
+    monkeypatch.setattr("miscript.modules.exec.processes.GRACE_SECONDS", 0.1)
+    text = 'loadmodule "exec.so"\nstartup_route { xlog("x"); }'
+    async with running(Source("test.cfg", text), lambda text: None) as host:
+        processes = Processes(host.services, 1.0)
+        stays = "trap : TERM; exec >&- 2>&-; while :; do sleep 0.05; done"
+        outputs = await processes.run(Job(["sh", "-c", stays], None, {}, None, True, False))
+        assert (outputs.stdout, len(processes)) == (b"", 1)
+        async with asyncio.timeout(5):
+            while len(processes):  # noqa: ASYNC110  # nothing tells when the last program is gone
+                await asyncio.sleep(0.02)
 
 
 async def test_a_program_that_writes_without_end_is_ended():

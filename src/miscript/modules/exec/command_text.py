@@ -4,6 +4,8 @@
 reference to a parameter of the shell: whatever `$tU` holds, it is a part of that one word and never a command.  A text
 without anything that a shell does for it is a program and its arguments, and is run without one.
 
+Inside `$(( … ))` a shell computes, and some run what stands in a text that is no number: a value there must be one.
+
 A command that is a variable as a whole is not the script's own text: it is taken as a program and its arguments, and
 refused when it has anything that only a shell could do.
 
@@ -12,6 +14,7 @@ Source: OpenSIPS manual, module exec; POSIX.1-2017, XCU 2.2 (quoting), 2.3 (toke
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -23,6 +26,7 @@ Piece: TypeAlias = str | int
 SHELL: Final = "/bin/sh"
 
 _SYNTAX: Final = frozenset("|&;<>()*?[]{}#~!\n")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _SPECIAL_IN_DOUBLE: Final = frozenset('$`"\\\n')
 
 
@@ -36,22 +40,30 @@ class _Quote(Enum):
     DOUBLE = auto()
     PARENTHESIS = auto()  # inside $( … ), which begins anew
     BACKTICK = auto()
+    ARITHMETIC = auto()  # inside $(( … ))
 
 
 @dataclass(slots=True)
 class CommandText:
-    """A command as it was written: its words when no shell is needed, and the text for one."""
+    """A command as it was written: its words when no shell is needed, and the text for one.
+
+    `numbers` are the values that a shell would compute with.
+    """
 
     words: list[list[Piece]] = field(default_factory=list)
     shell: str = ""
     needs_shell: bool = False
+    numbers: set[int] = field(default_factory=set)
 
     def argv(self, values: Sequence[str]) -> list[str]:
         """Program and arguments, with the values filled in."""
         return ["".join([p if isinstance(p, str) else values[p] for p in word]) for word in self.words]
 
     def shell_argv(self, values: Sequence[str]) -> list[str]:
-        """The same through a shell; the values are its parameters."""
+        """The same through a shell; the values are its parameters.  Raises CommandError for one that is no number."""
+        for place in self.numbers:
+            if _NUMBER.fullmatch(values[place]) is None:
+                raise CommandError(f"{values[place][:80]!a} stands inside $(( )) and is no number")
         return [SHELL, "-c", self.shell, SHELL, *values]
 
 
@@ -99,9 +111,11 @@ class _Reader:
         """A value stands here: one word, or a part of one."""
         self._escaped = self._dollar = False  # a backslash before it has nothing to do
         self._part(number)
+        if _Quote.ARITHMETIC in self._quotes:
+            self._text.numbers.add(number)
         reference = f"${{{number + 1}}}"
         match self._quotes[-1]:
-            case _Quote.DOUBLE:
+            case _Quote.DOUBLE | _Quote.ARITHMETIC:
                 self._shell.append(reference)
             case _Quote.SINGLE:
                 self._shell.append(f"'\"{reference}\"'")
@@ -151,15 +165,16 @@ class _Reader:
         if character in "'\"":
             self._quotes.append(_Quote.SINGLE if character == "'" else _Quote.DOUBLE)
             self._part("")
-        elif character == ")" and quote is _Quote.PARENTHESIS:
+        elif character == ")" and quote in (_Quote.PARENTHESIS, _Quote.ARITHMETIC):
             self._quotes.pop()
         elif character in " \t":
             self._end_word()
         else:
             if character in _SYNTAX or (character == "=" and not self._text.words):
                 self._text.needs_shell = True
-            if character == "(" and quote is _Quote.PARENTHESIS:
-                self._quotes.append(_Quote.PARENTHESIS)
+            if character == "(" and quote in (_Quote.PARENTHESIS, _Quote.ARITHMETIC):
+                computes = quote is _Quote.ARITHMETIC or self._shell[-3:] == ["$", "(", "("]
+                self._quotes.append(_Quote.ARITHMETIC if computes else _Quote.PARENTHESIS)
             self._part(character)
 
     def _expansion(self, character: str) -> None:

@@ -127,8 +127,14 @@ class Processes:
             await self._bury(process, kill=kill)
 
     async def _bury(self, process: Process, *, kill: bool) -> None:
-        """Wait for the end of a program, or see to it."""
+        """Wait for the end of a program, or see to it; then there is room for another one."""
         try:
+            if not kill:
+                try:
+                    async with self._services.clock.timeout(self._longest):
+                        await process.wait()
+                except TimeoutError:
+                    kill = True
             if kill:
                 _signal(process, signal.SIGTERM)
                 try:
@@ -136,12 +142,6 @@ class Processes:
                         await process.wait()
                 except TimeoutError:
                     pass
-            else:
-                try:
-                    async with self._services.clock.timeout(self._longest):
-                        await process.wait()
-                except TimeoutError:
-                    _signal(process, signal.SIGTERM)
         finally:
             if kill:
                 _signal(process, signal.SIGKILL)  # the program, and what it has started
