@@ -1,14 +1,18 @@
 """Requests of our own: from a script, from MI, from other modules.
 
-Source: RFC 3261 sections 8.1.1, 12.2.1.1 and 13.2.2.4; OpenSIPS manual, module tm (`t_new_request`, `t_uac_dlg`).
+A request goes to the first address of its destination that can be reached; the others are tried when that one does not
+answer or is overloaded, as for requests that are relayed.
+
+Source: RFC 3263 section 4.3; RFC 3261 sections 8.1.1, 12.2.1.1 and 13.2.2.4; OpenSIPS manual, module tm (`t_new_request`,
+`t_uac_dlg`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
 
 from ...errors import MiscriptError
 from ...script.runtime import Run
@@ -36,6 +40,13 @@ ANSWER, ANSWERING = "answer for the ACK", "answer is waited for"
 """Where a transaction keeps the body of its ACK: bytes, or what gives them."""
 
 SDP: Final = "Content-Type: application/sdp\r\n"
+
+
+class Way(NamedTuple):
+    """A place and the socket of ours that it is sent to from."""
+
+    target: Target
+    socket: ListeningSocket
 
 
 class NotSentError(MiscriptError):
@@ -122,7 +133,8 @@ class Requests:
         Raises `NotSentError` when its destination cannot be reached, `SipSyntaxError` for values that make no request.
         """
         hop = next_hop or SipUri.parse(uri)
-        target, sender = await self._way(hop, socket)
+        ways = await self._ways(hop, socket)
+        sender = ways[0].socket
         branch_id = f"{COOKIE}{new_token()}.0"
         message = Message.parse(
             make_request(
@@ -150,41 +162,57 @@ class Requests:
         transaction.outcome = lambda reply: None if outcome.done() else outcome.set_result(reply)
         try:
             await self._local_route(transaction, within)
-            target, sender = await self._changed_way(message, hop, target, sender, follows=next_hop is None)
+            ways = await self._changed_ways(message, hop, ways, follows=next_hop is None)
             self.engine.tell(Moment.CREATED_HERE, transaction, message=message)
-            if not await self.engine.sip.connect(target, sender, (transaction.avps,)) or not self._send(
-                transaction, branch_id, target, sender
-            ):
+            if not await self._send_one_of(ways, transaction, branch_id):
                 raise NotSentError(*SEND_FAILED)
         except BaseException:
             self.engine.forget(transaction)
             raise
         return outcome
 
-    async def _changed_way(
-        self, message: Message, hop: SipUri, target: Target, sender: ListeningSocket, *, follows: bool
-    ) -> tuple[Target, ListeningSocket]:
+    async def _changed_ways(
+        self, message: Message, hop: SipUri, ways: Sequence[Way], *, follows: bool
+    ) -> Sequence[Way]:
         """Where a request of ours goes when its local route is over; with `follows` a new Request-URI counts too."""
-        where = message.branch
+        where, sender = message.branch, ways[0].socket
         destination = where.destination
         if destination == str(hop) and where.uri is not None and follows:
             destination = None
         if destination == str(hop) and where.socket == sender:
-            return target, sender
+            return ways
         forced = where.socket if where.socket != sender else None
-        return await self._way(SipUri.parse(destination or message.uri or ""), forced or sender)
+        return await self._ways(SipUri.parse(destination or message.uri or ""), forced or sender)
 
-    async def _way(self, hop: SipUri, socket: ListeningSocket | None) -> tuple[Target, ListeningSocket]:
+    async def _ways(self, hop: SipUri, socket: ListeningSocket | None) -> Sequence[Way]:
+        """The ways to a destination, the best first; from `socket` where that can be.  Raises `NotSentError`."""
         targets = await self.engine.sip.resolve(hop)
         if not targets:
             raise NotSentError(*UNRESOLVABLE)
+        ways = []
         for target in targets:
-            if socket is not None and socket.transport == target.transport:
-                return target, socket
-            sender = self.engine.sip.socket_for(target)
+            fits = socket is not None and socket.transport == target.transport
+            sender = socket if fits else self.engine.sip.socket_for(target)
             if sender is not None:
-                return target, sender
-        raise NotSentError(*SEND_FAILED)
+                ways.append(Way(target, sender))
+        if not ways:
+            raise NotSentError(*SEND_FAILED)
+        return ways
+
+    async def _send_one_of(self, ways: Sequence[Way], transaction: ProxyTransaction, branch_id: str) -> bool:
+        """Send a request the first way that can be gone, and keep the others for when nobody answers there."""
+        message = transaction.request
+        for number, (target, socket) in enumerate(ways, 1):
+            if not await self.engine.sip.connect(target, socket, (transaction.avps,), message=message):
+                continue
+            via = message.field("Via")
+            if via is not None and message.received.socket != socket:
+                message.replace_hf(via, via_line(socket, branch_id))
+            branch = self._send(transaction, branch_id, target, socket)
+            if branch is not None:
+                branch.spare = [way.target for way in ways[number:]]
+                return True
+        return False
 
     async def _local_route(self, transaction: ProxyTransaction, within: Run | None) -> None:
         routes = self.engine.services.routes
@@ -236,7 +264,7 @@ class Requests:
                 ::-1
             ]
             hop = NameAddr.parse(routes[0]).sip_uri() if routes else contact.sip_uri()
-            target, socket = await self._way(hop, branch.socket)
+            target, socket = await self._reached(hop, branch)
             ack = make_request(
                 "ACK",
                 contact.uri,
@@ -252,8 +280,15 @@ class Requests:
         except (SipSyntaxError, NotSentError) as error:
             log.warning("a 2xx cannot be acknowledged: %s", error)
             return
-        if await self.engine.sip.connect(target, socket, (branch.attributes, branch.transaction.avps)):
-            self.engine.sip.send(ack, target, socket)
+        self.engine.sip.send(ack, target, socket)
+
+    async def _reached(self, hop: SipUri, branch: ClientBranch) -> Way:
+        """The first way to a destination that can be gone.  Raises `NotSentError`."""
+        noted = (branch.attributes, branch.transaction.avps)
+        for way in await self._ways(hop, branch.socket):
+            if await self.engine.sip.connect(way.target, way.socket, noted):
+                return way
+        raise NotSentError(*SEND_FAILED)
 
 
 def _tagged(from_: str) -> str:
