@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import subprocess
 import time
@@ -20,6 +21,8 @@ from miscript.modules.exec.environment import message_environment
 from miscript.modules.exec.processes import Job, Processes
 from miscript.sip.message import Message
 from script_lines import printed
+
+IDLE = Source("test.cfg", 'loadmodule "exec.so"\nstartup_route { xlog("x"); }')
 
 # -- commands as the script writes them ----------------------------------------------------------------------------
 
@@ -75,6 +78,29 @@ def test_a_value_is_one_word_whatever_it_holds(pieces: list[str | int], tmp_path
     for argv in [found.shell_argv([EVIL]), *([] if found.needs_shell else [found.argv([EVIL])])]:
         done = subprocess.run(argv, check=False, capture_output=True, text=True, cwd=tmp_path, timeout=10)
         assert (done.stdout, files_in(tmp_path)) == (EVIL, [])
+
+
+async def test_a_large_input_and_a_large_output_flow_at_the_same_time():
+    """Neither waits for the other, and a program that reads nothing does not matter."""
+    async with running(
+        Source("test.cfg", 'loadmodule "exec.so"\nstartup_route { xlog("x"); }'), lambda text: None
+    ) as host:
+        processes = Processes(host.services, 10)
+        data = b"0123456789abcdef" * 40_000
+        assert (await processes.run(Job(["cat"], None, {}, data, True, True))).stdout == data
+        assert (await processes.run(Job(["true"], None, {}, data, True, False))).stdout == b""
+
+
+async def test_the_end_of_programs_is_seen_where_the_system_cannot_tell_a_loop(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    async with running(
+        Source("test.cfg", 'loadmodule "exec.so"\nstartup_route { xlog("x"); }'), lambda text: None
+    ) as host:
+        processes = Processes(host.services, None)
+        assert (await processes.run(Job(["echo", "x"], None, {}, None, True, False))).stdout == b"x\n"
+        async with asyncio.timeout(5):
+            while len(processes):  # noqa: ASYNC110  # nothing tells when the last program is gone
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("text", ["echo $((1 + {}))", 'echo "$(( ({}) * 2 ))"', "echo $(( $(echo {}) ))"])
@@ -180,8 +206,7 @@ async def test_a_program_that_takes_too_long_is_ended_with_what_it_started(tmp_p
 async def test_a_program_that_closes_its_outputs_and_stays_leaves_its_place_in_time(monkeypatch: pytest.MonkeyPatch):
     """It is killed when it does not want to end, and room for others is there again."""
     monkeypatch.setattr("miscript.modules.exec.processes.GRACE_SECONDS", 0.1)
-    text = 'loadmodule "exec.so"\nstartup_route { xlog("x"); }'
-    async with running(Source("test.cfg", text), lambda text: None) as host:
+    async with running(IDLE, lambda text: None) as host:
         processes = Processes(host.services, 1.0)
         stays = "trap : TERM; exec >&- 2>&-; while :; do sleep 0.05; done"
         outputs = await processes.run(Job(["sh", "-c", stays], None, {}, None, True, False))

@@ -10,13 +10,13 @@ import asyncio
 import logging
 import os
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ...errors import MiscriptError
 from ...services import Services
+from .child import Child
 
 log = logging.getLogger("miscript.exec")
 
@@ -27,7 +27,6 @@ MAX_OUTPUT: Final = 1 << 20
 """Bytes of one output."""
 
 GRACE_SECONDS: Final = 2.0
-_CHUNK: Final = 65536
 
 
 class ProcessError(MiscriptError):
@@ -64,18 +63,17 @@ class Processes:
     def __init__(self, services: Services, longest: float | None) -> None:
         self._services = services
         self._longest = longest
-        self._running: set[Process] = set()
-        self._starting = 0
+        self._running: set[Child] = set()
 
     def __len__(self) -> int:
-        return len(self._running) + self._starting
+        return len(self._running)
 
     async def run(self, job: Job) -> Outputs:
         """Run a program and wait until it has closed its outputs, which may be before it ends.
 
         One whose output nobody wants is started and left alone.  Raises ProcessError.
         """
-        process = await self._start(job)
+        process = self._start(job)
         if not job.wants_output:
             self._services.tasks.spawn(self._left_alone(process, job), f"exec: {job.argv[0] if job.argv else ''}")
             return Outputs()
@@ -90,35 +88,37 @@ class Processes:
         finally:
             self._services.tasks.spawn(self._bury(process, kill=not done), "exec: the end of a program")
 
-    async def _start(self, job: Job) -> Process:
+    def _start(self, job: Job) -> Child:
         if len(self) >= MAX_RUNNING:
             raise ProcessError(f"{MAX_RUNNING} programs are running already")
-        self._starting += 1
         try:
             try:
-                process = await _spawn(job, job.argv)
+                process = _started(job, job.argv)
             except FileNotFoundError:
                 if job.otherwise is None:
                     raise
-                process = await _spawn(job, job.otherwise)
+                process = _started(job, job.otherwise)
         except (OSError, ValueError) as error:
             raise ProcessError(f"it cannot be started: {getattr(error, 'strerror', None) or error}") from error
-        finally:
-            self._starting -= 1
         self._running.add(process)
         return process
 
-    async def _talk(self, process: Process, job: Job) -> Outputs:
-        _, stdout, stderr = await asyncio.gather(
-            _feed(process.stdin, job.stdin), _read_all(process.stdout), _read_all(process.stderr)
-        )
-        return Outputs(stdout, stderr)
+    async def _talk(self, process: Child, job: Job) -> Outputs:
+        stdout, stderr = _Kept(), _Kept()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_feed(process, job))
+                group.create_task(process.read_stdout(stdout.take))
+                group.create_task(process.read_stderr(stderr.take))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return Outputs(bytes(stdout.data), bytes(stderr.data))
 
-    async def _left_alone(self, process: Process, job: Job) -> None:
+    async def _left_alone(self, process: Child, job: Job) -> None:
         kill = True
         try:
             async with self._services.clock.timeout(self._longest):
-                await _feed(process.stdin, job.stdin)
+                await _feed(process, job)
                 await process.wait()
             kill = False
         except TimeoutError:
@@ -126,7 +126,7 @@ class Processes:
         finally:
             await self._bury(process, kill=kill)
 
-    async def _bury(self, process: Process, *, kill: bool) -> None:
+    async def _bury(self, process: Child, *, kill: bool) -> None:
         """Wait for the end of a program, or see to it; then there is room for another one."""
         try:
             if not kill:
@@ -145,7 +145,8 @@ class Processes:
         finally:
             if kill:
                 _signal(process, signal.SIGKILL)  # the program, and what it has started
-            if process.returncode is not None or kill:
+            process.close()
+            if process.is_over or kill:
                 self._running.discard(process)
 
     async def end(self) -> None:
@@ -161,42 +162,36 @@ class Processes:
         self._running.clear()
 
 
-async def _spawn(job: Job, argv: Sequence[str]) -> Process:
-    return await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=DEVNULL if job.stdin is None else PIPE,
-        stdout=PIPE if job.wants_stdout else DEVNULL,
-        stderr=PIPE if job.wants_stderr else None,
-        env={**os.environ, **job.environment},
-        start_new_session=True,
+def _started(job: Job, argv: Sequence[str]) -> Child:
+    return Child(
+        argv,
+        {**os.environ, **job.environment},
+        has_input=job.stdin is not None,
+        stdout=job.wants_stdout,
+        stderr=job.wants_stderr,
     )
 
 
-async def _feed(stdin: asyncio.StreamWriter | None, data: bytes | None) -> None:
-    if stdin is None or data is None:
-        return
-    try:
-        stdin.write(data)
-        await stdin.drain()
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # it does not want to know
-    finally:
-        stdin.close()
+async def _feed(process: Child, job: Job) -> None:
+    if job.stdin is not None:
+        await process.feed(job.stdin)
 
 
-async def _read_all(stream: asyncio.StreamReader | None) -> bytes:
-    if stream is None:
-        return b""
-    found = bytearray()
-    while chunk := await stream.read(_CHUNK):
-        found += chunk
-        if len(found) > MAX_OUTPUT:
+class _Kept:
+    """What a program has written, up to a bound."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def take(self, data: bytes) -> None:
+        """Keep more; raises ProcessError when it is too much."""
+        self.data += data
+        if len(self.data) > MAX_OUTPUT:
             raise ProcessError(f"it wrote more than {MAX_OUTPUT} bytes and was ended")
-    return bytes(found)
 
 
-def _signal(process: Process, number: signal.Signals) -> None:
-    """Send a signal to the process group of a program."""
+def _signal(process: Child, number: signal.Signals) -> None:
+    """Send a signal to the process group of a program, which may be there longer than itself."""
     try:
         os.killpg(process.pid, number)
     except (ProcessLookupError, PermissionError):
