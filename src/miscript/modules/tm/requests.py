@@ -3,8 +3,8 @@
 A request goes to the first address of its destination that can be reached; the others are tried when that one does not
 answer or is overloaded, as for requests that are relayed.
 
-Source: RFC 3263 section 4.3; RFC 3261 sections 8.1.1, 12.2.1.1 and 13.2.2.4; OpenSIPS manual, module tm (`t_new_request`,
-`t_uac_dlg`).
+Source: RFC 3261 sections 8.1.1, 12.2.1.1 and 13.2.2.4, RFC 3263 section 4.3; OpenSIPS manual, module tm
+(`t_new_request`, `t_uac_dlg`).
 """
 
 from __future__ import annotations
