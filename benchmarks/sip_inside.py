@@ -17,7 +17,7 @@ import statistics
 import time
 from pathlib import Path
 
-from miscript.cli.run import COLLECTIONS
+from miscript.cli import COLLECTIONS
 from miscript.sip import Message
 from miscript.sip.received import Received
 from miscript.sip.sockets import ListeningSocket, Target

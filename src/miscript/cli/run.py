@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from ..host.host import Host
     from ..host.runs import Budget
 
-COLLECTIONS = (20_000, 25, 10)
-"""When Python looks for cycles.  Calls live for seconds and leave none behind, so looking at the young ones each 700
-objects, as it does by itself, only costs: up to a third of the time of a busy proxy."""
-
 DEFAULT_PATIENCE = 10.0
 """Seconds that `--once` waits for launched work when `--limit` gives none."""
 
@@ -194,7 +190,6 @@ async def _serve(host: Host, budget: Budget, once: bool, seconds: float | None) 
         start.cancel()
         return 0
     start.result()
-    gc.set_threshold(*COLLECTIONS)
     gc.freeze()  # what is there from the start need not be looked through again: that takes tens of milliseconds
     if once:
         patience = budget.seconds or DEFAULT_PATIENCE

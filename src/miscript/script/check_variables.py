@@ -54,6 +54,8 @@ class VariableChecker:
         self.templates: dict[int, n.Template] = {}
         self.routes: dict[str, n.Route] = {}
         self.block_type: Routes = Routes.REQUEST
+        self._good: set[str] = set()
+        """Spellings of variables that nothing is wrong with; nearly all come again and again."""
 
     def add(
         self, code: str, message: str, span: Span, *, help: str | None = None, notes: tuple[Note, ...] = ()
@@ -88,6 +90,15 @@ class VariableChecker:
         """Check name, inner name, index and transformations; False when something is wrong."""
         if not node.name:
             return False  # the parser has said what is wrong
+        if node.text not in self._good:
+            reported = self.diagnostics.reported
+            if not self._known(node):
+                return False
+            if self.diagnostics.reported == reported:
+                self._good.add(node.text)
+        return self.writable(node) if written else True
+
+    def _known(self, node: n.Variable) -> bool:
         signature = self.catalog.variable(node.name)
         if signature is None:
             self._unknown_variable(node)
@@ -119,7 +130,7 @@ class VariableChecker:
                 return False
         for transformation in node.transformations:
             self._transformation(transformation)
-        return self.writable(node) if written else True
+        return True
 
     def _transformed_outside(self, node: n.Variable, written: str, class_name: str, name: str) -> None:
         """`$var(a){s.len}` and `$var(a{s.len})` are no transformations."""

@@ -54,12 +54,15 @@ class Diagnostics:
 
     def __init__(self) -> None:
         self._found: list[Diagnostic] = []
+        self.reported = 0
+        """How many there were, also those beyond what is kept."""
         self.failed = False
         """Whether there is at least one error (warnings alone let a script run)."""
 
     def add(
         self, code: str, message: str, span: Span, *, help: str | None = None, notes: tuple[Note, ...] = ()
     ) -> None:
+        self.reported += 1
         found = Diagnostic(code, message, span, help, notes)
         is_error = found.severity == "error"
         if len(self._found) < MAX_DIAGNOSTICS or (is_error and not self.failed):

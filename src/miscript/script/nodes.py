@@ -58,6 +58,9 @@ class Template:
     @property
     def constant(self) -> str | None:
         """The text when there is no variable in it, else None."""
+        if len(self.pieces) == 1:  # nearly always
+            only = self.pieces[0]
+            return only if isinstance(only, str) else None
         if any(isinstance(p, Variable) for p in self.pieces):
             return None
         return "".join(p for p in self.pieces if isinstance(p, str))

@@ -37,8 +37,11 @@ class SourceFile:
         """The stretch between two offsets of the text."""
         starts = self._starts
         first = bisect_right(starts, start)
-        last = first if first == len(starts) or end < starts[first] else bisect_right(starts, end, first)
-        return Span(self, first, start - starts[first - 1] + 1, last, end - starts[last - 1] + 1)
+        begin = starts[first - 1]
+        if first == len(starts) or end < starts[first]:
+            return Span(self, first, start - begin + 1, first, end - begin + 1)
+        last = bisect_right(starts, end, first)
+        return Span(self, first, start - begin + 1, last, end - starts[last - 1] + 1)
 
     def offset(self, line: int, column: int) -> int:
         """The offset of a place, cut to the text (the reverse of `span`)."""

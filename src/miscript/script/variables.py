@@ -62,6 +62,8 @@ _STYLES: dict[tuple[str, str], tuple[str, ...]] = {
 
 def parse_variable(text: str, locate: Locate, diagnostics: Diagnostics) -> Variable | None:
     """The variable that `text` spells, None after a mistake."""
+    if simple := _SIMPLE.fullmatch(text):
+        return _simple(simple, locate(0, len(text)))
     reader = _Reader(text, locate, diagnostics)
     try:
         variable = reader.variable(0)
@@ -71,6 +73,12 @@ def parse_variable(text: str, locate: Locate, diagnostics: Diagnostics) -> Varia
         mistake.report(diagnostics)
         return None
     return variable
+
+
+def _simple(found: re.Match[str], span: Span) -> Variable:
+    """`$name` or `$name(inner)` with a plain inner name, as `_SIMPLE` has found it."""
+    name, inner = found.groups()
+    return Variable(name, None if inner is None else Template((inner,)), text=found[0], span=span)
 
 
 def parse_template(text: str, locate: Locate | None, diagnostics: Diagnostics) -> Template:
@@ -179,9 +187,7 @@ class _Reader:
         simple = _SIMPLE.match(self.text, start)
         if simple is not None:
             self.at = simple.end()
-            name, inner = simple.groups()
-            template = None if inner is None else Template((inner,))
-            return Variable(span=self.locate(start, self.at), name=name, inner=template, text=simple[0])
+            return _simple(simple, self.locate(start, self.at))
         if self.depth >= MAX_VARIABLE_NESTING:
             message = f"variables are nested deeper than {MAX_VARIABLE_NESTING}"
             raise _MistakeError("E114", message, self.locate(start, start + 1), len(self.text), None)
