@@ -39,6 +39,9 @@ class Blacklists(Protocol):
         Mostly empty: then nothing is to be asked.
         """
 
+    def without_learnt(self, chosen: frozenset[str]) -> frozenset[str]:
+        """Those of the `chosen` lists that somebody keeps: all but that of places which could not be reached."""
+
     def forbids(self, chosen: frozenset[str], target: Target, data: bytes) -> bool:
         """Whether one of the `chosen` lists forbids to send `data`, a whole request, to `target`."""
 

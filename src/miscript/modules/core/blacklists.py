@@ -99,6 +99,11 @@ class CoreBlacklists(CorePart):
         found: frozenset[str] = run.data.get(CHOSEN, self._default)
         return found
 
+    def without_learnt(self, chosen: frozenset[str]) -> frozenset[str]:
+        """Those of the `chosen` lists that are not the list `dns` of ours."""
+        learnt = self.blacklists.get(DNS)
+        return chosen - {DNS} if learnt is not None and learnt.owner == DNS else chosen
+
     def forbids(self, chosen: frozenset[str], target: Target, data: bytes) -> bool:
         """Whether one of the lists forbids to send `data` to `target`."""
         used = [found for name in chosen if (found := self.blacklists.get(name)) is not None and found.entries]

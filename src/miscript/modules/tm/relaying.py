@@ -140,9 +140,9 @@ class Relaying:
         for text in transaction.armed.headers:
             message.append_hf(text)
         draft.blacklists, draft.fails_over = self.blacklists.chosen(run), failover
-        return await self._send_to_one(transaction, draft, message, targets if failover else targets[:1])
+        return await self.send_to_one(transaction, draft, message, targets if failover else targets[:1])
 
-    async def _send_to_one(
+    async def send_to_one(
         self, transaction: ProxyTransaction, draft: Draft, message: Message, targets: Sequence[Target]
     ) -> int:
         """Send a branch to the first place that can be reached, and keep the others for when it fails."""
@@ -167,7 +167,8 @@ class Relaying:
         if len(transaction.branches) >= MAX_BRANCHES:
             return False
         draft = Draft(len(transaction.branches), failed.on_reply, failed.attributes, failed.blacklists)
-        return await self._send_to_one(transaction, draft, failed.message, spare) > 0
+        failed.gave_way = await self.send_to_one(transaction, draft, failed.message, spare) > 0
+        return failed.gave_way
 
     async def _branch_route(self, run: Run, transaction: ProxyTransaction, draft: Draft, message: Message) -> bool:
         """Run the branch route; True when it dropped the branch."""
@@ -201,7 +202,7 @@ class Relaying:
         via = via_line(socket, branch_id, message)
         try:
             if transaction.is_local and not transaction.is_copy:
-                sent = _with_via(message, via)
+                sent = with_via(message, via)
             else:
                 sent = passed_on(message, message.branch, via, socket, reliable=target.reliable)
         except SipSyntaxError as error:
@@ -362,7 +363,7 @@ class Relaying:
 _RESENT: Final = {1: "retransmission_req_T1_1", 2: "retransmission_req_T1_2", 3: "retransmission_req_T1_3"}
 
 
-def _with_via(request: Message, via: str) -> bytes:
+def with_via(request: Message, via: str) -> bytes:
     """A request of our own that is sent once more: it has one Via, the new one, and the URI of its branch."""
     sent = request.copy()
     field = sent.field("Via")

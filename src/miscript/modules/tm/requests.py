@@ -14,6 +14,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
+from ...blacklist_service import hand_over_choice
 from ...errors import MiscriptError
 from ...script.runtime import Run
 from ...sip.message import Message
@@ -28,8 +29,8 @@ from ...transaction_service import Moment, Reply
 from ...values import Value
 from .answers import Answers
 from .engine import Context, Draft, Engine
-from .relaying import Relaying
-from .transaction import SEND_FAILED, UNRESOLVABLE, ClientBranch, ProxyTransaction
+from .relaying import Relaying, with_via
+from .transaction import FILTERED, SEND_FAILED, UNRESOLVABLE, ClientBranch, ProxyTransaction
 
 log = logging.getLogger("miscript.tm")
 
@@ -161,11 +162,10 @@ class Requests:
         outcome: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         transaction.outcome = lambda reply: None if outcome.done() else outcome.set_result(reply)
         try:
-            await self._local_route(transaction, within)
+            chosen = await self._local_route(transaction, within)
             ways = await self._changed_ways(message, hop, ways, follows=next_hop is None)
             self.engine.tell(Moment.CREATED_HERE, transaction, message=message)
-            if not await self._send_one_of(ways, transaction, branch_id):
-                raise NotSentError(*SEND_FAILED)
+            await self._send(transaction, branch_id, ways, chosen)
         except BaseException:
             self.engine.forget(transaction)
             raise
@@ -199,41 +199,62 @@ class Requests:
             raise NotSentError(*SEND_FAILED)
         return ways
 
-    async def _send_one_of(self, ways: Sequence[Way], transaction: ProxyTransaction, branch_id: str) -> bool:
-        """Send a request the first way that can be gone, and keep the others for when nobody answers there."""
-        message = transaction.request
-        for number, (target, socket) in enumerate(ways, 1):
-            if not await self.engine.sip.connect(target, socket, (transaction.avps,), message=message):
-                continue
-            via = message.field("Via")
-            if via is not None and message.received.socket != socket:
-                message.replace_hf(via, via_line(socket, branch_id))
-            branch = self._send(transaction, branch_id, target, socket)
-            if branch is not None:
-                branch.spare = [way.target for way in ways[number:]]
-                return True
-        return False
-
-    async def _local_route(self, transaction: ProxyTransaction, within: Run | None) -> None:
+    async def _local_route(self, transaction: ProxyTransaction, within: Run | None) -> frozenset[str]:
+        """Run the local route; the blacklists that it, or else the run that sends, has chosen."""
         routes = self.engine.services.routes
         if ("local_route", "") not in routes.script.routes:
-            return
+            return self.relaying.blacklists.chosen(within)
 
         def prepare(run: Run) -> None:
             run.avps, run.flags = transaction.avps, transaction.flags
             run.data["tm"] = Context(transaction)
+            if within is not None:
+                hand_over_choice(within, run)
 
-        await routes.run_route("local_route", "", message=transaction.request, prepare=prepare, within=within)
+        ended = await routes.run_route("local_route", "", message=transaction.request, prepare=prepare, within=within)
+        return self.relaying.blacklists.chosen(ended)
 
-    def _send(
-        self, transaction: ProxyTransaction, branch_id: str, target: Target, socket: ListeningSocket
-    ) -> ClientBranch | None:
-        message = transaction.request
-        key = (branch_id, message.method or "")
-        data = message.to_bytes()
-        if self.shown_to:
-            self.engine.show(self.shown_to, data)
-        return self.relaying.start(transaction, Draft(0), message, data, key, target, socket)
+    async def _send(
+        self, transaction: ProxyTransaction, branch_id: str, ways: Sequence[Way], chosen: frozenset[str]
+    ) -> None:
+        """Send a request to the first place that can be reached; the others are kept for when it fails.
+
+        Places that could not be reached lately are not left out when there is nothing else: who asks whether somebody
+        is there again wants to know it.  Raises NotSentError.
+        """
+        refused: tuple[int, str] = SEND_FAILED
+        kept = self.relaying.blacklists.without_learnt(chosen)
+        for lists in (chosen,) if kept == chosen else (chosen, kept):
+            draft = Draft(0, blacklists=lists)
+            for number, way in enumerate(ways, 1):
+                sent = await self._send_to(transaction, branch_id, way, draft)
+                if isinstance(sent, ClientBranch):
+                    sent.spare = [other.target for other in ways[number:]]
+                    return
+                refused = sent
+            if refused != FILTERED:
+                break
+        raise NotSentError(*refused)
+
+    async def _send_to(
+        self, transaction: ProxyTransaction, branch_id: str, way: Way, draft: Draft
+    ) -> ClientBranch | tuple[int, str]:
+        """Send a request to one place, or why it is not, in the form of a reply."""
+        message, (target, socket) = transaction.request, way
+        is_written_for_it = socket == message.received.socket
+        data = message.to_bytes() if is_written_for_it else with_via(message, via_line(socket, branch_id))
+        lists = self.relaying.blacklists
+        if draft.blacklists and lists.forbids(draft.blacklists, target, data):
+            return FILTERED
+        if await self.engine.sip.connect(target, socket, (transaction.avps,), message=message):
+            if self.shown_to:
+                self.engine.show(self.shown_to, data)
+            key = (branch_id, message.method or "")
+            branch = self.relaying.start(transaction, draft, message, data, key, target, socket)
+            if branch is not None:
+                return branch
+        lists.unreachable(target)
+        return SEND_FAILED
 
     # -- ACK ----------------------------------------------------------------------------------------------------
 

@@ -41,11 +41,12 @@ class ClientBranch(Timed):
     `status` is that of its last reply and `reply` its final one; `is_local` tells that we made the last one up
     (a timeout).  `wants_cancel` has the header fields of a CANCEL that waits for the first reply, None without one.
     Nobody waits for a branch that `is_minor` once all others have failed.  `spare` are more addresses of its
-    destination, of which `blacklists` forbid some; `fails_over` tells whether they are tried.
+    destination, of which `blacklists` forbid some; `fails_over` tells whether they are tried, and `gave_way` whether
+    one of them has been sent in its place.
     """
 
     __slots__ = (
-        "attributes", "blacklists", "cancel", "cancel_data", "fails_over",
+        "attributes", "blacklists", "cancel", "cancel_data", "fails_over", "gave_way",
         "index", "is_final", "is_local", "is_minor", "key", "message",
         "on_reply", "received_status", "reply", "sent", "socket", "spare", "status", "target", "transaction",
         "wants_cancel",
@@ -87,6 +88,7 @@ class ClientBranch(Timed):
         self.spare: Sequence[Target] = ()
         self.blacklists: frozenset[str] = frozenset()
         self.fails_over = True
+        self.gave_way = False
         self.wants_cancel: tuple[str, ...] | None = None
         self.cancel: Timed | None = None
         self.cancel_data = b""
@@ -264,8 +266,9 @@ def best(branches: Sequence[ClientBranch], cancelled: bool) -> ClientBranch | No
     """The branch whose negative reply goes to who sent the request (RFC 3261 section 16.7 step 6).
 
     A 6xx wins, then 3xx, 4xx and 5xx; inside 4xx what tells how to try again comes first, then the lowest status.
+    Where another address was tried its reply is the one that counts.
     """
-    found = [branch for branch in branches if branch.is_final and branch.status >= 300]
+    found = [branch for branch in branches if branch.is_final and branch.status >= 300 and not branch.gave_way]
     return min(found, key=lambda branch: _rank(branch, cancelled), default=None)
 
 
