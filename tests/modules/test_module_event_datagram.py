@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from miscript.errors import MIError
 from miscript.modules.event_datagram import MAX_DATAGRAM, EventDatagram, notification
+from miscript.testing import RunningScript
 from module_services import Spawned, module_services
 
 
@@ -104,3 +107,31 @@ def test_what_cannot_be_sent_is_logged_and_forgotten(tmp_path: Path, caplog: pyt
     assert "E_LOST was not sent" in caplog.text
     assert "event E_LARGE has" in caplog.text
     asyncio.run(module.stop())
+
+
+def test_subscribers_are_so_many_and_no_more_until_some_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may call MI cannot make the host hold sockets without end."""
+    monkeypatch.setattr("miscript.modules.event_datagram.MAX_DESTINATIONS", 3)
+    with RunningScript('loadmodule "event_datagram.so"\nroute { exit; }') as script:
+        event = "E_CORE_THRESHOLD"
+        for port in (5001, 5002, 5003, 5001):
+            assert script.mi("event_subscribe", event, f"udp:127.0.0.1:{port}", 10) == "OK"
+        with pytest.raises(MIError, match="400"):
+            script.mi("event_subscribe", event, "udp:127.0.0.1:5004", 10)
+        assert script.mi("event_subscribe", "E_CORE_LOG", "udp:127.0.0.1:5003", 10) == "OK"
+        script.advance(11)
+        assert script.mi("event_subscribe", event, "udp:127.0.0.1:5004", 10) == "OK"
+
+
+def test_the_socket_of_a_subscriber_goes_with_its_last_subscription(udp: socket.socket) -> None:
+    address = f"udp:127.0.0.1:{udp.getsockname()[1]}"
+    with RunningScript('loadmodule "event_datagram.so"\nroute { exit; }') as script:
+        before = len(os.listdir("/proc/self/fd"))
+        for event in ("E_CORE_THRESHOLD", "E_CORE_LOG"):
+            script.mi("event_subscribe", event, address, 10)
+            script.raise_event(event, {"a": 1})
+            assert event.encode() in udp.recv(1000)
+        assert len(os.listdir("/proc/self/fd")) == before + 1
+        script.advance(11)
+        script.mi("subscribers_list")
+        assert len(os.listdir("/proc/self/fd")) == before

@@ -17,6 +17,7 @@ import os
 import re
 import socket
 from collections.abc import Callable, Sequence
+from weakref import WeakValueDictionary
 
 from ..exports import Module
 from ..mi.writer import compact
@@ -27,6 +28,9 @@ log = logging.getLogger("miscript.event_datagram")
 
 MAX_DATAGRAM = 65457
 """Bytes of one event, as in the server."""
+
+MAX_DESTINATIONS = 1000
+"""Addresses that may be subscribed at a time: each takes a socket, and each event goes to all of them."""
 
 MAX_PATH = 107
 """Bytes of a UNIX socket's path (Linux, sockaddr_un)."""
@@ -76,6 +80,9 @@ class Destination:
             self._socket.close()
             self._socket = None
 
+    def __del__(self) -> None:
+        self.close()
+
 
 class NamedDestination(Destination):
     """A subscriber at a host name: it is looked up beside the routes, events wait for that."""
@@ -117,19 +124,25 @@ class Datagrams:
 
     endless = False
 
-    def __init__(self, make: Callable[[str], Destination]) -> None:
+    def __init__(self, make: Callable[[str], Destination], look_who_is_over: Callable[[], None]) -> None:
         self._make = make
-        self._destinations: dict[str, Destination] = {}
+        self._look_who_is_over = look_who_is_over
+        self._destinations: WeakValueDictionary[str, Destination] = WeakValueDictionary()
+        """Those that somebody has subscribed; when the last subscription is over its socket goes, too."""
 
     def subscriber(self, address: str) -> Destination:
-        """Who is at `address`.  Raises ValueError when it is none."""
+        """Who is at `address`.  Raises ValueError when it is none, or when there are too many already."""
         found = self._destinations.get(address)
         if found is None:
+            if len(self._destinations) >= MAX_DESTINATIONS:
+                self._look_who_is_over()
+            if len(self._destinations) >= MAX_DESTINATIONS:
+                raise ValueError(f"there are {MAX_DESTINATIONS} subscribers already")
             found = self._destinations[address] = self._make(address)
         return found
 
     def close(self) -> None:
-        for destination in self._destinations.values():
+        for destination in list(self._destinations.values()):
             destination.close()
 
 
@@ -140,8 +153,8 @@ class EventDatagram(Module):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self.udp = Datagrams(self._udp)
-        self.unix = Datagrams(_unix)
+        self.udp = Datagrams(self._udp, self._look_who_is_over)
+        self.unix = Datagrams(_unix, self._look_who_is_over)
         services.provide("event transport:udp", self.udp)
         services.provide("event transport:unix", self.unix)
 
@@ -156,6 +169,12 @@ class EventDatagram(Module):
         except ValueError:
             return NamedDestination(self.services, host, port)
         return Destination(socket.AF_INET if version == 4 else socket.AF_INET6, (host, port))
+
+    def _look_who_is_over(self) -> None:
+        """Let the event interface forget the subscriptions whose time is over."""
+        events = self.services.events
+        for name in events.published():
+            events.subscriptions(name)
 
     async def stop(self) -> None:
         self.udp.close()
