@@ -176,6 +176,7 @@ class _Lexer:
         message = "the file is UTF-16, expected UTF-8" if is_utf_16 else "the file is no text, expected UTF-8"
         message += f": it begins with the bytes {beginning[:4].hex(' ').upper()}"
         help = "save it as UTF-8, without a byte order mark" if is_utf_16 else None
+        self.tokens.clear()
         self._error("E101", message, 0, 1, help)
         return len(self.text)
 
