@@ -224,6 +224,37 @@ async def test_what_waits_for_slow_readers_is_bounded(tmp_path, monkeypatch):
         client.close()
 
 
+@pytest.mark.parametrize(("queued", "slow"), [(200_000, 100), (100_000_000, 1)])
+async def test_what_waits_is_bounded_however_many_readers_are_slow(queued, slow, tmp_path, monkeypatch):
+    monkeypatch.setattr(replies, "MAX_QUEUED", queued)
+    monkeypatch.setattr(replies, "MAX_SLOW", slow)
+    async with doors(tmp_path, "mi_fifo") as host:
+        stuck = [FifoClient(tmp_path, f"stuck{number}") for number in range(4)]
+        client = FifoClient(tmp_path)
+        for one in stuck:
+            asyncio.get_running_loop().remove_reader(one.file)
+            one.send(request("big", 200_000))
+        await until(lambda: count(host, "lost_replies") == 3)
+        assert len(host.catalog.modules["mi_fifo"]._replies._slow) == 1
+        assert await client.ask(ECHO) == result("x")
+        for one in (*stuck, client):
+            one.close()
+
+
+async def test_requests_whose_clients_do_not_open_their_fifo_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("miscript.modules.mi_fifo.MAX_LATE", 3)
+    async with doors(tmp_path, "mi_fifo") as host:
+        os.mkfifo(tmp_path / "reply" / "nobody")
+        client = FifoClient(tmp_path)
+        client.write(f":nobody:{ECHO}" * 10)
+        await until(lambda: count(host, "closed_replies") == 7)
+        assert await client.ask(ECHO) == result("x")
+        await until(lambda: count(host, "closed_replies") == 10)
+        client.write(f":nobody:{ECHO}")
+        await until(lambda: count(host, "closed_replies") == 11)
+        client.close()
+
+
 async def test_a_reader_that_leaves_loses_its_answer_and_nothing_else(tmp_path):
     async with doors(tmp_path, "mi_fifo") as host:
         leaver, client = FifoClient(tmp_path, "leaver"), FifoClient(tmp_path)

@@ -36,6 +36,8 @@ READ_SIZE = 65536
 MAX_REPLY_PATH = 127
 """Bytes of `reply_dir` and the reply name together."""
 MAX_KNOWN_USERS = 1024
+MAX_LATE = 1024
+"""Requests that may wait for their client to open its FIFO."""
 COMPLAINT_SECONDS = 1.0
 """Complaints about clients are logged at most so often."""
 
@@ -86,6 +88,7 @@ class MiFifo(MiDoor):
         self._origins: dict[int | None, Origin] = {}
         self._complained = float("-inf")
         self._disturbed = False
+        self._late_requests = 0
 
     def _wanted_ownership(self) -> Ownership:
         if self.fifo_mode == 0:
@@ -196,7 +199,11 @@ class MiFifo(MiDoor):
         path = self._folder + encode(request.name)
         try:
             reply = open_reply(path)
-        except NoReader:
+        except NoReader as error:
+            if self._late_requests >= MAX_LATE:
+                self._reply_closed(path, error)
+                return
+            self._late_requests += 1
             self.services.tasks.spawn(self._serve_later(request, path), "mi_fifo")
         except (OSError, ValueError) as error:
             self._reply_closed(path, error)
@@ -209,8 +216,10 @@ class MiFifo(MiDoor):
             reply = await self._open_patiently(path, TRIES - 1)
         except OSError as error:
             self._reply_closed(path, error)
-        else:
-            self._answer(request, path, reply)
+            return
+        finally:
+            self._late_requests -= 1
+        self._answer(request, path, reply)
 
     async def _open_patiently(self, path: bytes, tries: int) -> Opened:
         for _ in range(tries):

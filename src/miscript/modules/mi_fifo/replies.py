@@ -24,7 +24,10 @@ PAUSE: Final = 0.08
 """A client may open its FIFO a little after it has sent its request: how often, and how long apart, it is tried."""
 
 MAX_QUEUED: Final = 64 * 1024 * 1024
-"""Bytes of answers that may wait for slow readers, all together; one answer may always wait."""
+"""Bytes of answers that may wait for slow readers, all together; where nothing waits, one answer of any size may."""
+
+MAX_SLOW: Final = 256
+"""Slow readers at a time: each keeps a descriptor."""
 
 Identity: TypeAlias = tuple[int, int]
 
@@ -88,8 +91,7 @@ class Replies:
         slow = self._slow.get(reply.identity)
         if slow is not None:
             reply.close()
-            if self._queued + len(answer) > MAX_QUEUED:
-                self._lost("too many answers wait for slow readers")
+            if self._is_full(len(answer)):
                 return
             self._queued += len(answer)
             slow.add(answer)
@@ -102,11 +104,18 @@ class Replies:
             reply.close()
             self._lost(error.strerror or "it cannot be written")
             return
-        if written == len(answer):
+        if written == len(answer) or (self._slow and self._is_full(len(answer) - written)):
             reply.close()
             return
         self._queued += len(answer) - written
         self._slow[reply.identity] = _SlowReader(self, reply, memoryview(answer)[written:], self._patience)
+
+    def _is_full(self, size: int) -> bool:
+        """Whether `size` bytes more may not wait; then that is told."""
+        if self._queued + size <= MAX_QUEUED and len(self._slow) < MAX_SLOW:
+            return False
+        self._lost("too many answers wait for slow readers")
+        return True
 
     def close(self) -> None:
         """Give up all answers that wait."""
