@@ -93,6 +93,8 @@ class MiDoor(Module):
         destination = self.services.trace_destinations.get(self.trace_destination)
         if destination is not None:
             self._tracing = Tracing(destination, self._bwlist)
+        elif self.trace_destination:
+            log.warning("%s: commands are not traced: there is no hep_id '%s'", self.name, self.trace_destination)
         if self._audit is not None:
             self._audit.open()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,3 +82,30 @@ async def test_a_database_without_tables_is_told_with_the_remedy(module: str, tm
     assert (status, "Traceback" in told) == (1, False)
     assert told.startswith(f"error[E410]: module '{module}'") and "`miscript db create` makes the tables" in told
     assert f" --> test.cfg:4:{len(module) + 24}\n" in told
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "told"),
+    [
+        ("mi_script", "", "miscript.mi_script: calls are not traced: there is no hep_id 'homer'"),
+        (
+            "mi_fifo",
+            'modparam("mi_fifo", "fifo_name", "fifo")\nmodparam("mi_fifo", "reply_dir", "./")\n',
+            "miscript.mi: mi_fifo: commands are not traced: there is no hep_id 'homer'",
+        ),
+    ],
+)
+async def test_a_trace_destination_that_is_no_hep_id_is_told(module: str, line: str, told: str, tmp_path: Path) -> None:
+    script = f'loadmodule "{module}.so"\n{line}modparam("{module}", "trace_destination", "%s")\nroute {{ exit; }}\n'
+    status, _, said = await started(tmp_path, script % "homer")
+    assert (status, said.count("\n")) == (0, 1)
+    assert said.endswith(f" WARNING {told}\n")
+    assert (await started(tmp_path, script % ""))[::2] == (0, "")
+
+
+def test_the_command_line_can_be_started_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "miscript", "check"], check=False, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: miscript check ")

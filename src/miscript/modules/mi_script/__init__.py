@@ -72,6 +72,8 @@ class MiScript(Module):
             wanted = self.trace_bwlist
             commands = None if wanted is None else parse_bwlist(wanted, self.services.mi)
             self._tracing = Tracing(destination, commands)
+        elif self.trace_destination:
+            log.warning("calls are not traced: there is no hep_id '%s'", self.trace_destination)
         self._origin = lru_cache(ORIGINS)(self._make_origin)
         self._default_node = self.default_node or self.services.find("default node") or ""
         self._remote = RemoteCommands(dict(os.environ), self._default_node)
