@@ -138,12 +138,28 @@ def bind_socket(path: str, wanted: Ownership) -> socket.socket:
             listener.bind(path)
         finally:
             os.umask(before)
-        os.chown(path, wanted.user, wanted.group, follow_symlinks=False)
-        os.chmod(path, wanted.mode)
+        _own_socket(path, wanted)
     except OSError:
         listener.close()
         raise
     return listener
+
+
+def _own_socket(path: str, wanted: Ownership) -> None:
+    """Give the socket at `path` its owner and mode, and nothing else that somebody may have put there meanwhile."""
+    if not hasattr(os, "O_PATH"):  # not Linux
+        os.chmod(path, wanted.mode)
+        os.chown(path, wanted.user, wanted.group, follow_symlinks=False)
+        return
+    file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
+            raise FileExistsError(f"'{path}': another program interferes with the folder")
+        os.chown(f"/proc/self/fd/{file}", wanted.user, wanted.group)
+        os.chmod(f"/proc/self/fd/{file}", wanted.mode)
+    finally:
+        os.close(file)
 
 
 def is_still(path: str, file: int) -> bool:

@@ -12,6 +12,7 @@ from door_host import SOON, begun, doors, error, request, result, udp_client, un
 from miscript.errors import ConfigurationError, ScriptError
 from miscript.modules.mi_datagram.sending import MAX_QUEUED_FOR_ONE, Sender, _Queue
 from miscript.modules.mi_datagram.sources import MAX_TOLD, Sources
+from miscript.owned_paths import bind_socket, ownership
 
 pytestmark = pytest.mark.e2e
 ECHO = request("echo", "x")
@@ -42,6 +43,27 @@ async def test_the_socket_has_the_mode_asked_for_and_goes_with_the_host(mode, wa
         assert stat.S_ISSOCK(found.st_mode)
         assert stat.S_IMODE(found.st_mode) == wanted
     assert not (tmp_path / "mi.sock").exists()
+
+
+def test_a_link_that_is_put_in_place_of_the_socket_is_not_followed(tmp_path, monkeypatch):
+    """Else whoever may write to the folder could have the mode of any file changed."""
+    path, other = tmp_path / "mi.sock", tmp_path / "other"
+    other.write_text("")
+    other.chmod(0o600)
+    umask, before = os.umask, []
+
+    def swap(mask):
+        """The second call is the one behind bind()."""
+        if before:
+            path.unlink()
+            path.symlink_to(other)
+        before.append(mask)
+        return umask(mask)
+
+    monkeypatch.setattr(os, "umask", swap)
+    with pytest.raises(OSError, match="interferes"):
+        bind_socket(str(path), ownership(0o666, "", "", prefix=""))
+    assert stat.S_IMODE(other.stat().st_mode) == 0o600
 
 
 async def test_a_socket_that_was_left_is_replaced_and_anything_else_is_not(tmp_path):
