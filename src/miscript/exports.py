@@ -424,6 +424,7 @@ class CommandDeclaration:
     named_only: bool
     extra: bool
     prepare: str | None
+    read_first: tuple[str, ...]
 
     def __get__(self, instance: Any, owner: type) -> Any:
         return self if instance is None else self.function.__get__(instance, owner)
@@ -436,6 +437,7 @@ def mi_command(
     module: str | None = None,
     read_only: bool = False,
     named_only: bool = False,
+    read_first: str = "",
     extra: bool = False,
     prepare: str | None = None,
 ) -> Callable[[Callable[..., Any]], CommandDeclaration]:
@@ -443,6 +445,7 @@ def mi_command(
 
     Each recipe is a text of parameter names separated by blanks, "" for none at all.  `aliases` are old names.
     `module` is for the core's groups ("cache", "evi" …).  `read_only` commands may be called by viewers.
+    `read_first` names parameters whose types are looked at before those of the others.
     `extra`: the server has no such command, so `which` lists it behind the server's own.  `prepare` names a method
     that takes the handler's arguments and returns what does the work each time: `mi()` calls it once when command
     and parameters are written out in the script.
@@ -455,7 +458,9 @@ def mi_command(
         if "kwargs" not in taken and not return_names <= taken:
             missing = ", ".join(sorted(return_names - taken))
             raise DeclarationError(f"{_place(function)}: MI command '{name}' needs the parameters {missing}")
-        return CommandDeclaration(function, name, exact, tuple(aliases), module, read_only, named_only, extra, prepare)
+        return CommandDeclaration(
+            function, name, exact, tuple(aliases), module, read_only, named_only, extra, prepare, (*read_first.split(),)
+        )
 
     return declare
 

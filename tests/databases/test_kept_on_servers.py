@@ -10,6 +10,7 @@ from dialog_calls import Call, call
 from kept_tables import make_tables
 from miscript.host.host import Host
 from miscript.host.loading import Source
+from miscript.mi.command import Unread
 from miscript.sip.location import ALL_METHODS, Contact
 from miscript.testing import MemoryNetwork
 from pauses import pauses
@@ -60,7 +61,7 @@ async def test_contacts_are_read_as_they_were_written(kept):
     await first.start()
     location = first.services.find("usrloc")
     now, table = int(time.time()), location.table("location")
-    await location.mi_sync("location")  # the servers' tables outlive the tests
+    await location.mi_sync(Unread("location", str))  # the servers' tables outlive the tests
     full = Contact(
         uri="sip:a@10.0.0.9:5070;transport=udp",
         expires=now + 500,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miscript.errors import DeclarationError, MIError
-from miscript.mi.command import Command, Raw
+from miscript.mi.command import Command, Raw, Unread
 
 
 def everything(*arguments: object, **names: object) -> object:
@@ -210,6 +210,36 @@ def keyword_only(*, level: int = 0) -> None: ...
 
 
 def no_such_type(level: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821  # that is the test
+
+
+def send(method: str, headers: Unread[str], code: Unread[int] | None = None) -> None: ...
+
+
+def test_a_handler_may_read_parameters_when_it_comes_to_them() -> None:
+    command = Command("tm", "send", (), (("method", "headers"), ("method", "headers", "code")), send)
+    method, headers = command.arguments(["x", 5])
+    assert isinstance(headers, Unread) and (method, headers.read()) == ("x", "5")
+    *_, code = command.arguments({"method": "x", "headers": None, "code": None})
+    assert isinstance(code, Unread)
+    with pytest.raises(MIError) as caught:
+        code.read()
+    assert caught.value.data == "Bad type for parameter 'code'"
+    with pytest.raises(DeclarationError, match=r"one of them in 'Unread\[…\]'"):
+        Command("tm", "send", (), (("level",),), of_unread_bytes)
+
+
+def of_unread_bytes(level: Unread[bytes]) -> None: ...
+
+
+@pytest.mark.parametrize("expire", ["x", None])
+def test_what_is_read_first_is_complained_about_first_and_arrives_in_its_place(expire: object) -> None:
+    recipes = (("system", "attr", "value"), ("system", "attr", "value", "expire"))
+    command = Command("cache", "store", (), recipes, cache_store, read_first=("expire",))
+    with pytest.raises(MIError) as caught:
+        command.arguments([None, "k", "v", expire])
+    assert caught.value.data == "Bad type for parameter 'expire'"
+    assert command.arguments(["local", "k", "v", 5]) == ("local", "k", "v", 5)
+    assert command.arguments(["local", "k", "v"]) == ("local", "k", "v")
 
 
 def of_bytes(level: bytes) -> None: ...

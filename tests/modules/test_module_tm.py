@@ -530,6 +530,16 @@ def test_a_local_route_says_where_a_request_of_our_own_goes(where):
         assert (told(bob), set(told(carol))) == ([], {"OPTIONS"})
 
 
+@pytest.mark.parametrize("line_end", ["\r\n", "\n", "\\r\\n", "\\n"], ids=["CR LF", "LF", "letters", "letter n"])
+def test_header_fields_of_a_command_may_have_any_line_end_and_stop_at_an_empty_line(line_end):
+    lines = ["From: <sip:a@b>", "To: <sip:c@d>", "X-One: 1", "", "X-Two: 2", ""]
+    with running("route { exit; }", 'modparam("tm", "fr_timeout", 1)') as host:
+        bob = phone(host, "10.0.0.2")
+        uac_dlg(host, headers=line_end.join(lines))
+        received = bob.take()[0]
+        assert (received.header("X-One"), received.header("X-Two")) == ("1", None)
+
+
 def test_a_command_whose_request_gets_no_answer_ends_with_a_408():
     with running("route { exit; }", 'modparam("tm", "fr_timeout", 3)') as script:
         phone(script, "10.0.0.2")

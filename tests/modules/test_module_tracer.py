@@ -249,9 +249,9 @@ def test_mi_begins_a_trace_with_filters_and_ends_it(traced, tmp_path):
     shown = call.script.mi("tracer:trace", id="dyn")
     assert shown["trace destinations"][0]["state"] == "dynamic"
     assert shown["trace destinations"][0]["filters"] == [
-        {"caller": "alice"},
-        {"callee": "bob@10.0.0.2"},
         {"ip": ALICE},
+        {"callee": "bob@10.0.0.2"},
+        {"caller": "alice"},
     ]
     assert [str(line) for line in lines_of(other)] == RINGING
     assert call.script.mi("trace_stop", "dyn") == "OK"

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from miscript.errors import ConfigurationError, MIError
+from miscript.mi.command import Unread
 from miscript.modules.usrloc import UserLocation
 from miscript.services import Events
 from miscript.sip.location import Contact, Match
@@ -28,6 +29,11 @@ class NotedEvents:
         return 0
 
 
+def given(value: Any) -> Unread[Any]:
+    """A parameter as commands get it that look at others first."""
+    return Unread(value, lambda value: value)
+
+
 def usrloc(**parameters: int | str) -> UserLocation:
     services = module_services(MovedClock())
     services.events = cast(Events, NotedEvents())
@@ -46,7 +52,7 @@ def raised(module: UserLocation) -> list[tuple[str, dict[str, Value]]]:
 def add(
     module: UserLocation, contact: str = "sip:a@10.0.0.1", expires: int = 60, q: str = "0.5", aor: str = AOR
 ) -> str:
-    return module.mi_add("location", aor, contact, expires, q, 1, 0, 5)
+    return module.mi_add("location", *map(given, (aor, contact, expires, q, 1, 0, 5)))
 
 
 def error(call: Any, *arguments: object) -> tuple[int, str]:
@@ -58,7 +64,7 @@ def error(call: Any, *arguments: object) -> tuple[int, str]:
 def test_a_contact_added_by_mi_is_shown_and_goes_with_rm_contact():
     module = usrloc()
     assert add(module) == "OK"
-    shown = cast(dict[str, Any], module.mi_show_contact("location", AOR))
+    shown = cast(dict[str, Any], module.mi_show_contact("location", given(AOR)))
     assert shown["AOR"] == AOR
     assert list(shown["Contacts"][0]) == [
         "Contact", "ContactID", "Expires", "Q", "Callid", "Cseq", "User-agent", "State", "Flags", "Cflags", "Methods"
@@ -66,8 +72,8 @@ def test_a_contact_added_by_mi_is_shown_and_goes_with_rm_contact():
     assert (shown["Contacts"][0]["Expires"], shown["Contacts"][0]["Q"]) == (60, "0.5")
     assert module.mi_dump() == {"Domains": [{"name": "location", "hash_size": 512, "AORs": [shown]}]}
     assert module.mi_dump(1) == {"Domains": [{"name": "location", "hash_size": 512, "AORs": [{"AOR": AOR}]}]}
-    assert module.mi_rm_contact("location", AOR, "sip:a@10.0.0.1") == "OK"
-    assert error(module.mi_show_contact, "location", AOR) == (404, "AOR not found")
+    assert module.mi_rm_contact("location", given(AOR), given("sip:a@10.0.0.1")) == "OK"
+    assert error(module.mi_show_contact, "location", given(AOR)) == (404, "AOR not found")
 
 
 def test_adding_a_contact_again_changes_it():
@@ -97,24 +103,24 @@ def test_a_q_that_is_none_is_refused(q: str):
 
 async def test_what_is_wrong_with_a_command_is_told_as_the_server_does():
     module = usrloc()
-    assert error(module.mi_rm, "nowhere", AOR) == (404, "Table not found")
-    assert error(module.mi_rm, "location", "alice") == (400, "Domain missing in AOR")
-    assert error(module.mi_rm_contact, "location", AOR, "sip:x") == (404, "AOR not found")
+    assert error(module.mi_rm, "nowhere", given(AOR)) == (404, "Table not found")
+    assert error(module.mi_rm, "location", given("alice")) == (400, "Domain missing in AOR")
+    assert error(module.mi_rm_contact, "location", given(AOR), given("sip:x")) == (404, "AOR not found")
     add(module)
-    assert error(module.mi_rm_contact, "location", AOR, "sip:x") == (404, "Contact not found")
+    assert error(module.mi_rm_contact, "location", given(AOR), given("sip:x")) == (404, "Contact not found")
     assert error(add, module, "xyz") == (500, "Internal Error")
     with pytest.raises(MIError) as synced:
-        await module.mi_sync("location")
+        await module.mi_sync(given("location"))
     assert (synced.value.code, synced.value.message) == (200, "Contacts already synced")
     assert error(module.mi_cluster_sync) == (400, "Clustering not enabled")
-    assert await module.mi_flush() == module.mi_rm("location", "nobody@x") == "OK"
+    assert await module.mi_flush() == module.mi_rm("location", given("nobody@x")) == "OK"
 
 
 def test_a_lifetime_of_zero_never_ends_and_a_negative_one_is_over():
     module = usrloc()
     add(module, "sip:a@x", 0)
     add(module, "sip:b@x", -10)
-    shown = cast(dict[str, Any], module.mi_show_contact("location", AOR))
+    shown = cast(dict[str, Any], module.mi_show_contact("location", given(AOR)))
     assert [c["Expires"] for c in shown["Contacts"]] == ["permanent", "expired"]
 
 
@@ -154,7 +160,7 @@ def test_without_use_domain_the_user_alone_is_the_aor():
     module = usrloc(use_domain=0)
     add(module)
     assert module.table("location").record("alice") is not None
-    assert cast(dict[str, Any], module.mi_show_contact("location", "alice@elsewhere"))["AOR"] == "alice"
+    assert cast(dict[str, Any], module.mi_show_contact("location", given("alice@elsewhere")))["AOR"] == "alice"
 
 
 def test_a_script_keeps_texts_with_an_aor():
@@ -163,7 +169,7 @@ def test_a_script_keeps_texts_with_an_aor():
     add(module)
     assert module.ul_add_key(run, "location", AOR, "k", "v") == 1
     assert module.ul_get_key(run, "location", AOR, "k", out) == 1 and out.get(run) == "v"
-    assert cast(dict[str, Any], module.mi_show_contact("location", AOR))["KV-Store"] == {"k": "v"}
+    assert cast(dict[str, Any], module.mi_show_contact("location", given(AOR)))["KV-Store"] == {"k": "v"}
     assert module.ul_del_key(run, "location", AOR, "k") == 1
     assert module.ul_get_key(run, "location", AOR, "k", out) == -1
     assert module.ul_del_key(run, "nowhere", AOR, "k") == -1

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..catalog import LoadedCatalog, facts
 from ..errors import ConfigurationError, MiscriptError, ScriptError, reason
@@ -93,7 +93,7 @@ class Host:
             parameters={},
             stop=self.stopping.set,
             started=self.clock.time(),
-            processes=_processes(),
+            processes=_processes(()),
             command_line=command_line,
             working_folder=os.getcwd(),
             script_file=self.source.name,
@@ -117,6 +117,7 @@ class Host:
         catalog = program.catalog
         assert isinstance(catalog, LoadedCatalog)
         self._register_commands(catalog)
+        self.services.processes[:] = _processes(module.name for module in catalog)
         routes = [route.name for route in program.routes if route.kind == "event_route" and route.name]
         for name in published_before_the_script(catalog.events(), routes):
             self.services.events.publish(name)
@@ -163,6 +164,7 @@ class Host:
                         help="" if known else (declared.function.__doc__ or "").strip(),
                         read_only=declared.read_only,
                         named_only=declared.named_only,
+                        read_first=declared.read_first,
                         prepare=getattr(module, declared.prepare) if declared.prepare else None,
                     ),
                     extra=declared.extra,
@@ -355,7 +357,13 @@ def _number(value: int | str | None, default: int) -> int:
     return value if isinstance(value, int) else default
 
 
-def _processes() -> list[Process]:
+_DOORS: Final = {"mi_fifo": "MI FIFO", "mi_datagram": "MI Datagram", "httpd": "HTTPD"}
+"""Modules that would be a process of their own, and what `ps` calls it."""
+
+
+def _processes(modules: Iterable[str]) -> list[Process]:
+    """The groups of workers, as processes of the host."""
     pid = os.getpid()
-    kinds = ("attendant", "MI FIFO", "time_keeper", "timer", "SIP receiver", "Timer handler")
+    doors = [_DOORS[name] for name in modules if name in _DOORS]
+    kinds = ("attendant", *doors, "time_keeper", "timer", "SIP receiver", "Timer handler")
     return [Process(number, pid, kind) for number, kind in enumerate(kinds)]

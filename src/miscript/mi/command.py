@@ -25,9 +25,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from ..errors import DeclarationError, MIError
 from ..quick_dataclasses import KW_ONLY, dataclass, field
 from .jsonrpc import Params, invalid_params
-from .parameters import Raw, Reader, python_name, reader_for
+from .parameters import Raw, Reader, Unread, python_name, reader_for
 
-__all__ = ["NO_RESULT", "Command", "Counters", "Handler", "Later", "Raw", "Recipe"]
+__all__ = ["NO_RESULT", "Command", "Counters", "Handler", "Later", "Raw", "Recipe", "Unread"]
 
 Recipe: TypeAlias = tuple[str, ...]
 Handler: TypeAlias = Callable[..., object]
@@ -79,8 +79,8 @@ class Counters:
 class _Plan(NamedTuple):
     """How the parameters of one recipe become the handler's positional arguments.
 
-    Arguments come in the handler's order, which is also the order of complaints, and end with the last one that
-    the recipe has; where it has none in between stands the handler's default.
+    Arguments come in the handler's order, which is also the order of complaints but for `read_first`, and end with the
+    last one that the recipe has; where it has none in between stands the handler's default.
     """
 
     from_list: Callable[[list[object]], Arguments]
@@ -97,6 +97,7 @@ class Command:
     be shared between calls: handlers do not change them.
 
     `read_only` says that the command changes nothing; `named_only` that parameters must come by name.
+    `read_first` are parameters that are complained about before the others, which follow in the handler's order.
     """
 
     module: str
@@ -108,6 +109,7 @@ class Command:
     help: str = ""
     read_only: bool = False
     named_only: bool = False
+    read_first: tuple[str, ...] = ()
     waits: bool = False
     prepare: Callable[..., Callable[[], object]] | None = None
     """Takes the handler's arguments and returns what does the work each time; only for commands that do not wait."""
@@ -218,7 +220,10 @@ class Command:
                     f"the handler's parameter '{name}' has no default, and the recipe '{', '.join(recipe)}' "
                     "does not have it"
                 )
-        steps = sorted((places[python_name(name)], place, name) for place, name in enumerate(recipe))
+        steps = sorted(
+            ((places[python_name(name)], place, name) for place, name in enumerate(recipe)),
+            key=lambda step: (step[2] not in self.read_first, step[0]),
+        )
         defaults = tuple(parameter.default for parameter in parameters.values())
         return _Plan(
             _collector([(argument, place, readers[name]) for argument, place, name in steps], defaults),
@@ -227,7 +232,9 @@ class Command:
 
     def _text_counts(self, by_count: Mapping[int, _Plan | None]) -> frozenset[int]:
         wanted = list(self._handler_parameters().values())
-        texts = [reader_for(p, p.name, self.handler).__qualname__.startswith("text_reader") for p in wanted]
+        texts = [
+            getattr(reader_for(p, p.name, self.handler), "__qualname__", "").startswith("text_reader") for p in wanted
+        ]
         names = [p.name for p in wanted]
         return frozenset(
             len(recipe)
@@ -273,7 +280,7 @@ def _collector(steps: Sequence[tuple[int, Any, Reader]], defaults: Sequence[obje
             return lambda params: (read(params[key]),)
         case [(0, key, read), (1, key2, read2)]:
             return lambda params: (read(params[key]), read2(params[key2]))
-    template = list(defaults[: steps[-1][0] + 1]) if steps else []
+    template = list(defaults[: max(argument for argument, _, _ in steps) + 1]) if steps else []
 
     def collect(params: Any) -> Arguments:
         arguments = template.copy()

@@ -3,6 +3,7 @@
 The annotation of a handler's parameter says what it wants: `str`, `int`, `list[str]` (each also with `| None`).
 A reader takes the JSON value and gives back what the handler is called with, or raises `Invalid params` naming the
 parameter.  A parameter annotated `Raw` (or `object`, or not at all) is handed over unread and may be anything.
+`Unread[str]` (or of the others) leaves the reading to the handler, for commands that look at other things first.
 
 Source: observed answers of OpenSIPS 4.1; numbers beyond 32 bits are refused instead of wrapped.
 """
@@ -16,9 +17,10 @@ import re
 import types
 import typing
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar, cast
 
 from ..errors import DeclarationError, MIError
+from ..quick_dataclasses import dataclass
 from ..values import INT_MAX, INT_MIN
 from .jsonrpc import invalid_params
 
@@ -26,6 +28,21 @@ Raw: TypeAlias = object
 """Annotation of a handler's parameter that takes any JSON value as it is."""
 
 Reader: TypeAlias = Callable[[object], object]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Unread(Generic[T]):
+    """A parameter that its handler reads when it comes to it: what is wrong before that is told first."""
+
+    value: object
+    reader: Reader
+
+    def read(self) -> T:
+        """What the annotation asks for.  Raises `Invalid params` naming the parameter."""
+        return cast(T, self.reader(self.value))
+
 
 _INTEGER = re.compile(r"([+-]?)0*([0-9]{1,10})")
 
@@ -104,17 +121,30 @@ def reader_for(parameter: inspect.Parameter, name: str, owner: Callable[..., obj
     kinds = [kind for kind in _alternatives(annotation) if kind is not types.NoneType]
     if parameter.empty in kinds or object in kinds or typing.Any in kinds:
         return unread
+    found = None
     match kinds:
-        case [kind] if kind is str:
-            return text_reader(name)
-        case [kind] if kind is int:
-            return integer_reader(name)
-        case [kind] if kind is list or kind == list[str]:
-            return array_reader(name)
-    raise DeclarationError(
-        f"MI handler '{_name_of(owner)}': parameter '{parameter.name}' is annotated '{parameter.annotation}', "
-        "expected 'str', 'int', 'list[str]' or 'Raw'"
-    )
+        case [kind] if typing.get_origin(kind) is Unread:
+            found = _reader_of(typing.get_args(kind)[0], name)
+            if found is not None:
+                return functools.partial(Unread, reader=found)
+        case [kind]:
+            found = _reader_of(kind, name)
+    if found is None:
+        raise DeclarationError(
+            f"MI handler '{_name_of(owner)}': parameter '{parameter.name}' is annotated '{parameter.annotation}', "
+            "expected 'str', 'int', 'list[str]', one of them in 'Unread[…]', or 'Raw'"
+        )
+    return found
+
+
+def _reader_of(kind: object, name: str) -> Reader | None:
+    if kind is str:
+        return text_reader(name)
+    if kind is int:
+        return integer_reader(name)
+    if kind is list or kind == list[str]:
+        return array_reader(name)
+    return None
 
 
 def _evaluated(parameter: inspect.Parameter, owner: Callable[..., object]) -> object:

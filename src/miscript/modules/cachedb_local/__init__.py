@@ -214,7 +214,7 @@ class CachedbLocal(Module):
         removed = self._remove_chunk(DEFAULT if collection is None else collection, glob)
         return later(removed) if isinstance(removed, Awaitable) else 1 if removed else -1
 
-    @mi_command("remove_chunk", "glob", "glob collection", aliases=["cache_remove_chunk"])
+    @mi_command("remove_chunk", "glob", "glob collection", aliases=["cache_remove_chunk"], read_first="collection")
     def mi_remove_chunk(self, glob: str, collection: str = DEFAULT) -> object:
         """removes all entries of a collection whose key matches a glob pattern"""
 
@@ -229,12 +229,20 @@ class CachedbLocal(Module):
             raise MIError(500, "Internal error")
         return "OK"
 
-    @mi_command("fetch_chunk", "glob", "glob collection", aliases=["cache_fetch_chunk"], read_only=True)
+    @mi_command(
+        "fetch_chunk",
+        "glob",
+        "glob collection",
+        aliases=["cache_fetch_chunk"],
+        read_only=True,
+        read_first="collection",
+    )
     def mi_fetch_chunk(self, glob: str, collection: str = DEFAULT) -> object:
         """tells all entries of a collection whose key matches a glob pattern"""
         cache = self.collections.get(collection)
         if cache is None:
-            raise invalid_params(f"Unknown collection '{collection}'")
+            log.error("cache_fetch_chunk: there is no collection '%s'", collection)
+            raise invalid_params("Bad type for parameter 'glob'")  # as OpenSIPS has it
 
         async def later(keys: Awaitable[list[str]]) -> object:
             return _shown(cache, await keys)

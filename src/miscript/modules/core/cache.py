@@ -54,7 +54,14 @@ class CoreCache(CorePart):
 
     # -- commands -------------------------------------------------------------------------------------------------
 
-    @mi_command("store", "system attr value", "system attr value expire", aliases=["cache_store"], module="cache")
+    @mi_command(
+        "store",
+        "system attr value",
+        "system attr value expire",
+        aliases=["cache_store"],
+        module="cache",
+        read_first="expire",
+    )
     def mi_cache_store(self, system: str, attr: str, value: str, expire: int = 0) -> object:
         """stores a value under a key, for good or for as many seconds as given"""
         _check_names(system, attr)

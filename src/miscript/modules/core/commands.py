@@ -94,7 +94,7 @@ class CoreCommands(CorePart):
 
     # -- log levels -----------------------------------------------------------------------------------------------
 
-    @mi_command("log_level", "", "level", "level pid")
+    @mi_command("log_level", "", "level", "level pid", read_first="pid")
     def mi_log_level(self, level: int | None = None, pid: int | None = None) -> object:
         """shows the log level of each process, or sets that of all or of the process with a PID"""
         levels = self.services.levels

@@ -56,7 +56,14 @@ class CoreEvents(CorePart):
 
     # -- commands -------------------------------------------------------------------------------------------------
 
-    @mi_command("subscribe", "event socket", "event socket expire", aliases=["event_subscribe"], module="evi")
+    @mi_command(
+        "subscribe",
+        "event socket",
+        "event socket expire",
+        aliases=["event_subscribe"],
+        module="evi",
+        read_first="expire",
+    )
     def mi_event_subscribe(self, event: str, socket: str, expire: int = DEFAULT_LIFETIME) -> object:
         """subscribes a socket to an event, for 3600 seconds or as many as given"""
         if expire < 0:

@@ -5,11 +5,14 @@ Source: OpenSIPS manual, module dialog, "Exported MI Functions"; observed answer
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from ...database import DatabaseError
 from ...errors import MIError
 from ...exports import mi_command
+from ...mi.command import Raw
+from ...mi.parameters import text_or_none
 from ...sip.dialog_profiles import Profile
 from ...sip.dialogs import Dialog, DialogState
 from .calls import Calls
@@ -29,6 +32,8 @@ BY_MI: Final = "MI Termination"
 MAX_ITEMS: Final = 1024
 """Values, and memberships in profiles, that one dialog may have."""
 
+_BODY: Final = re.compile(r"none|inbound|outbound|custom.{4,}", re.IGNORECASE | re.DOTALL)
+
 _SELECTIONS: Final = ("", "callid", "callid from_tag", "index counter")
 
 
@@ -41,14 +46,16 @@ class DialogCommands(Base):
 
     # -- lists ----------------------------------------------------------------------------------------------------
 
-    @mi_command("list", *_SELECTIONS, aliases=["dlg_list"], named_only=True, read_only=True)
+    @mi_command("list", *_SELECTIONS, aliases=["dlg_list"], named_only=True, read_only=True, read_first="from_tag")
     def mi_list(
         self, callid: str | None = None, from_tag: str | None = None, index: int = 0, counter: int = 0
     ) -> dict[str, object]:
         """tells all dialogs, the one of a Call-ID (and From tag), or `counter` of them from number `index` on"""
         return self._listed(callid, from_tag, index, counter, context=False)
 
-    @mi_command("list_ctx", *_SELECTIONS, aliases=["dlg_list_ctx"], named_only=True, read_only=True)
+    @mi_command(
+        "list_ctx", *_SELECTIONS, aliases=["dlg_list_ctx"], named_only=True, read_only=True, read_first="from_tag"
+    )
     def mi_list_ctx(
         self, callid: str | None = None, from_tag: str | None = None, index: int = 0, counter: int = 0
     ) -> dict[str, object]:
@@ -64,16 +71,15 @@ class DialogCommands(Base):
             if dialog is None:
                 raise MIError(404, "No such dialog")
             return {"Dialog": shown(dialog, context=context)}
-        if index < 0 or counter < 0:
-            raise MIError(400, "Bad index or counter")
         if not counter:
             return {"Dialogs": [shown(dialog, context=context) for dialog in table]}
-        chosen = list(table)[index : index + counter]
+        dialogs = list(table)[index:] if index >= 0 else []
+        chosen = dialogs[:counter] if counter > 0 else dialogs
         return {"count": len(table), "Dialogs": [shown(dialog, context=context) for dialog in chosen]}
 
     # -- ending and sending -----------------------------------------------------------------------------------------
 
-    @mi_command("end_dlg", "dialog_id", "dialog_id extra_hdrs", aliases=["dlg_end_dlg"])
+    @mi_command("end_dlg", "dialog_id", "dialog_id extra_hdrs", aliases=["dlg_end_dlg"], read_first="extra_hdrs")
     def mi_end_dlg(self, dialog_id: str, extra_hdrs: str = "") -> str:
         """ends a dialog, found by its id or Call-ID: BYEs go both ways, a CANCEL when it has no answer yet"""
         dialog = self.calls.table.named(dialog_id)
@@ -101,7 +107,7 @@ class DialogCommands(Base):
         named_only=True,
     )
     async def mi_send_sequential(
-        self, callid: str, mode: str = "caller", method: str = "INVITE", body: str = "none", headers: str = ""
+        self, callid: str, mode: Raw = "caller", method: Raw = "INVITE", body: Raw = "none", headers: Raw = ""
     ) -> dict[str, object]:
         """sends a request in a dialog to its `caller` or `callee` (mode) and waits for the final reply
 
@@ -109,14 +115,17 @@ class DialogCommands(Base):
         2xx tells of its media to the other one; the reply is the last one.  `body` is none, inbound or outbound (what
         the other end has told of its media), or custom:TYPE:TEXT.
         """
-        challenges, to_caller = _mode(mode)
-        if challenges and method.upper() not in ("INVITE", "UPDATE"):
+        challenges, to_caller = _mode(_text(mode, "caller"))
+        wanted, content = _text(method, "INVITE"), _text(body, "none")
+        if not _BODY.fullmatch(content):
+            raise MIError(400, "Invalid body mode")
+        if challenges and wanted.upper() not in ("INVITE", "UPDATE"):
             raise MIError(406, "Not Acceptable")
         dialog = self.calls.table.named(callid)
         if dialog is None or not dialog.is_confirmed:
             raise MIError(404, "Dialog Not Found")
         try:
-            request = Sequential.of(dialog, method, to_caller, body, headers)
+            request = Sequential.of(dialog, wanted, to_caller, content, _text(headers, ""))
         except ValueError as error:
             raise MIError(400, "Invalid body mode", str(error)) from error
         reply = await (self.requests.challenge if challenges else self.requests.send)(dialog, request)
@@ -149,7 +158,7 @@ class DialogCommands(Base):
             "Profiles": [{"name": p.name, "has value": p.has_value} for p in self.calls.profiles.values()],
         }
 
-    @mi_command("profile_get_size", "profile", "profile value", read_only=True)
+    @mi_command("profile_get_size", "profile", "profile value", read_first="value", read_only=True)
     def mi_profile_get_size(self, profile: str, value: str | None = None) -> dict[str, object]:
         """tells how many dialogs are in a profile, with one value or all"""
         size = self._profile(profile).size(value)
@@ -164,12 +173,12 @@ class DialogCommands(Base):
             return [{"value": None, "count": found.size()}]
         return [{"value": value, "count": count} for value, count in found.counts.items()]
 
-    @mi_command("profile_list_dlgs", "profile", "profile value", read_only=True)
+    @mi_command("profile_list_dlgs", "profile", "profile value", read_first="value", read_only=True)
     def mi_profile_list_dlgs(self, profile: str, value: str | None = None) -> dict[str, object]:
         """tells the dialogs in a profile, with one value or all"""
         return {"Dialogs": [shown(dialog) for dialog in self._profile(profile).dialogs(value)]}
 
-    @mi_command("profile_end_dlgs", "profile", "profile value")
+    @mi_command("profile_end_dlgs", "profile", "profile value", read_first="value")
     def mi_profile_end_dlgs(self, profile: str, value: str | None = None) -> str:
         """ends the dialogs in a profile, with one value or all"""
         for dialog in self._profile(profile).dialogs(value):
@@ -237,9 +246,15 @@ class DialogCommands(Base):
         return OK
 
     @mi_command("cluster_sync", "", "sharing_tag", aliases=["dlg_cluster_sync"])
-    def mi_cluster_sync(self, sharing_tag: str | None = None) -> str:
+    def mi_cluster_sync(self, sharing_tag: Raw = None) -> str:
         """asks another host of the cluster for its dialogs; there is no cluster"""
         raise MIError(400, "Dialog replication disabled")
+
+
+def _text(value: object, default: str) -> str:
+    """A parameter that counts as left out when it is neither text nor number."""
+    text = text_or_none(value)
+    return default if text is None else text
 
 
 def _mode(text: str) -> tuple[bool, bool]:

@@ -40,7 +40,7 @@ class Sequential:
         kind, _, rest = body.partition(":")
         other = dialog.callee if to_caller else dialog.caller
         fields = f"{headers.rstrip()}\r\n" if headers.strip() else ""
-        match kind:
+        match kind.lower():
             case "none" | "":
                 return cls(method, to_caller, headers=fields)
             case "inbound" | "outbound":

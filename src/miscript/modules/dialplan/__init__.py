@@ -256,10 +256,19 @@ class Dialplan(Module):
             raise MIError(500, "Failed to reload", str(error)) from error
         return "OK"
 
-    @mi_command("translate", "dpid input", "dpid input partition", aliases=["dp_translate"], read_only=True)
+    @mi_command(
+        "translate",
+        "dpid input",
+        "dpid input partition",
+        aliases=["dp_translate"],
+        read_only=True,
+        read_first="partition",
+    )
     def mi_translate(self, dpid: str, input: str, partition: str = DEFAULT) -> dict[str, str]:
         """translates a text by the rules of a dialplan id"""
         chosen = self._named(partition, MIError(400, "Partition not found"))
+        if not dpid:
+            raise MIError(404, "Empty id parameter")
         if re.fullmatch(r"[+-]?[0-9]{1,10}", dpid, re.ASCII) is None:
             raise MIError(404, "Wrong id parameter")
         if not input:

@@ -15,6 +15,7 @@ from typing import TypeVar
 from ...errors import ConfigurationError, MIError
 from ...exports import BoundText, Module, bound_function, mi_command, parameter, script_function
 from ...location_service import location_service
+from ...mi.command import Unread
 from ...script.operations import text_argument
 from ...script.runtime import Run
 from ...script.signatures import Argument
@@ -250,13 +251,13 @@ class NatHelper(Module):
     # -- pings ----------------------------------------------------------------------------------------------------
 
     @mi_command("enable_ping", "", "status")
-    def mi_enable_ping(self, status: int | None = None) -> object:
+    def mi_enable_ping(self, status: Unread[int] | None = None) -> object:
         """tells whether contacts are pinged, or turns that on (1) or off (0)"""
         if self._pinger is None:
             raise MIError(400, "NATping disabled from script")
         if status is None:
             return {"Status": int(self._pinger.enabled)}
-        self._pinger.enabled = status > 0
+        self._pinger.enabled = status.read() != 0
         return "OK"
 
 

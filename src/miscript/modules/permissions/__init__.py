@@ -18,7 +18,9 @@ from typing import Final
 from ...database import DatabaseError, database_at, url_or_default
 from ...errors import ConfigurationError, MIError
 from ...exports import Module, mi_command, parameter
+from ...mi.command import Unread
 from ...table_cells import Turns
+from ...values import encode
 from .addresses import AddressBook, Entry
 from .functions import PermissionFunctions
 from .loading import Columns
@@ -30,6 +32,9 @@ __all__ = ["Permissions"]
 log = logging.getLogger("miscript.permissions")
 
 OK: Final = "OK"
+MAX_FILE_NAME: Final = 128
+MAX_URI: Final = 1024
+"""Bytes of the texts that `allow_uri` takes over MI."""
 
 
 class Permissions(PermissionFunctions, Module):
@@ -97,7 +102,7 @@ class Permissions(PermissionFunctions, Module):
     async def mi_address_reload(self, partition: str | None = None) -> str:
         """reads the table of all partitions or of one again"""
         if partition is not None and partition not in self.partitions:
-            raise MIError(400, "Trusted table reload failed", f"partition '{partition}' is not defined")
+            raise MIError(400, "Trusted table reload failed")
         for one in self.partitions.values() if partition is None else [self.partitions[partition]]:
             try:
                 await one.reload()
@@ -117,12 +122,17 @@ class Permissions(PermissionFunctions, Module):
         return await self._dump(partition, _networks, _mask)
 
     @mi_command("allow_uri", "basename uri contact", read_only=True)
-    def mi_allow_uri(self, basename: str, uri: str, contact: str) -> str:
+    def mi_allow_uri(self, basename: str, uri: Unread[str], contact: Unread[str]) -> str:
         """tells whether somebody may have a contact, by files that the script has read"""
+        _check_text("Basename", basename, MAX_FILE_NAME - len(encode(self.allow_suffix)) - 1)
+        who = uri.read()
+        _check_text("URI", who, MAX_URI)
+        place = contact.read()
+        _check_text("Contact", place, MAX_URI)
         rules = self.files.known(basename)
         if rules is None:
             log.error("allow_uri: the files of '%s' have not been read", basename)
-        if rules is None or not rules.permit(uri, [contact]):
+        if rules is None or not rules.permit(who, [place]):
             raise MIError(403, "Forbidden")
         return OK
 
@@ -141,6 +151,13 @@ class Permissions(PermissionFunctions, Module):
         if partition is None:
             raise MIError(404, "No such partition")
         return {"part": name, "Destinations": await _shown(partition, choose, mask)}
+
+
+def _check_text(what: str, text: str, most: int) -> None:
+    if not text:
+        raise MIError(404, "Basename is empty")  # whichever it is, as OpenSIPS says it
+    if len(encode(text)) > most:
+        raise MIError(404, f"{what} is too long")
 
 
 async def _shown(

@@ -187,7 +187,7 @@ class RateLimit(Module):
         self, pipe: str | None = None, filter: str | None = None, filter_out: str | None = None
     ) -> dict[str, object]:
         """tells all pipes, one, or those that a pattern with * and ? chooses or leaves out"""
-        if pipe is not None:
+        if pipe:
             found = self.pipes.get(pipe)
             if found is None:
                 raise MIError(404, "Pipe Not Found")
@@ -243,9 +243,9 @@ class RateLimit(Module):
         try:
             numbers = [float(text) for text in (ki, kp, kd)]
         except ValueError as error:
-            raise MIError(400, "Bad parameter value", str(error)) from error
+            raise MIError(400, "Bad parameter value") from error
         if not all(math.isfinite(number) for number in numbers):
-            raise MIError(400, "Bad parameter value", "a weight must be a number")
+            raise MIError(400, "Bad parameter value")
         self.controller = Controller(*numbers)
         return "OK"
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 from ...errors import MIError
 from ...exports import mi_command
+from ...mi.command import Raw, Unread
+from ...mi.parameters import text_or_none
 from ...trace import CollectorsInUse
 from .dynamic import BAD_VALUE, DynamicTraces
 from .options import Kind, TraceUri
@@ -56,9 +58,9 @@ class TracerCommands:
         self,
         id: str,
         uri: str,
-        filter: list[str] | None = None,
-        scope: str | None = None,
-        type: str | None = None,
+        filter: Unread[list[str]] | None = None,
+        scope: Raw = None,
+        type: Raw = None,
     ) -> str:
         """Trace requests that meet all filters (caller=USER, callee=USER, ip=ADDRESS) to a new destination."""
         where = TraceUri.parse(uri)
@@ -70,7 +72,8 @@ class TracerCommands:
             raise MIError(500, BAD_VALUE, "dynamic trace id already used")
         if where.kind is Kind.HEP and self.collectors is None:
             raise MIError(500, "No transport protocol", "HEP module was not loaded")
-        self.dynamic.start(id, where, filter or (), scope, type)
+        filters = () if filter is None else filter.read()
+        self.dynamic.start(id, where, filters, text_or_none(scope), text_or_none(type))
         return "OK"
 
     @mi_command("stop", "id", aliases=["trace_stop"])
@@ -94,6 +97,6 @@ def _shown(groups: Iterable[Group]) -> list[dict[str, object]]:
             if isinstance(group, DynamicGroup):
                 shown["state"] = "dynamic"
                 if group.filters:
-                    shown["filters"] = [{one.condition: one.value} for one in group.filters]
+                    shown["filters"] = [{one.condition: one.value} for one in reversed(group.filters)]
             found.append(shown)
     return found

@@ -8,6 +8,7 @@ Source: OpenSIPS manual, module tracer (`tracer:start`).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 from ...errors import ConfigurationError, MIError
@@ -20,9 +21,11 @@ from .records import Destination, DynamicGroup, Trace
 
 BAD_VALUE = "Bad parameter value"
 
+log = logging.getLogger("miscript.tracer")
+
 
 class DynamicTraces:
-    """All of them, by name, in the order in which they came.
+    """All of them, by name, in the order in which the names came; the newest of a name is first.
 
     `make` opens a destination, `close` lets go of one; `trace` begins to trace the message of a run.
     """
@@ -54,12 +57,17 @@ class DynamicTraces:
             kinds = parse_types(types or "")[0] or frozenset(TYPES)
             if wanted is Scope.B2B:
                 raise ValueError("the scope 'b' needs the module b2b_logic")
+        except (ConfigurationError, ValueError) as error:
+            raise MIError(500, BAD_VALUE, str(error)) from error
+        try:
             destination = self._make(name, uri)
         except (ConfigurationError, ValueError) as error:
-            problem = "error while alocating new hep_id" if uri.kind is Kind.HEP else ""  # the server's own words
-            raise MIError(500, BAD_VALUE, f"{problem}: {error}" if problem else str(error)) from error
+            if uri.kind is not Kind.HEP:
+                raise MIError(500, BAD_VALUE, str(error)) from error
+            log.error("trace_start: no destination '%s': %s", name, error)
+            raise MIError(500, BAD_VALUE, "error while alocating new hep_id") from error  # the server's own words
         group = DynamicGroup(name, [destination], [uri], scope=wanted, types=kinds, filters=conditions)
-        self._groups.setdefault(name, []).append(group)
+        self._groups.setdefault(name, []).insert(0, group)
         if self._see not in self._sip.hooks.begun:
             self._sip.hooks.begun.append(self._see)
 

@@ -21,6 +21,7 @@ from typing import Final
 from ...database import DatabaseError, database_at, url_or_default
 from ...errors import ConfigurationError, MIError
 from ...exports import Module, Text, Writable, mi_command, parameter, script_function
+from ...mi.command import Unread
 from ...script.runtime import Run
 from ...services import Counter, Services
 from ...sip.branch import MAX_Q
@@ -296,19 +297,19 @@ class UserLocation(StoreParameters, Module):
         return self._key(aor)
 
     @mi_command("rm", "table_name aor", aliases=["ul_rm"])
-    def mi_rm(self, table_name: str, aor: str) -> str:
+    def mi_rm(self, table_name: str, aor: Unread[str]) -> str:
         """removes an AOR with all its contacts"""
-        self._table(table_name).remove_all(self._checked(aor))
+        self._table(table_name).remove_all(self._checked(aor.read()))
         return "OK"
 
     @mi_command("rm_contact", "table_name aor contact", aliases=["ul_rm_contact"])
-    def mi_rm_contact(self, table_name: str, aor: str, contact: str) -> str:
+    def mi_rm_contact(self, table_name: str, aor: Unread[str], contact: Unread[str]) -> str:
         """removes one contact of an AOR"""
-        table, key = self._table(table_name), self._checked(aor)
+        table, key = self._table(table_name), self._checked(aor.read())
         record = table.record(key)
         if record is None:
             raise MIError(404, "AOR not found")
-        found = record.find(contact, None, Match.URI)
+        found = record.find(contact.read(), None, Match.URI)
         if found is None:
             raise MIError(404, "Contact not found")
         table.remove(key, found)
@@ -329,36 +330,45 @@ class UserLocation(StoreParameters, Module):
         }
 
     @mi_command("show_contact", "table_name aor", aliases=["ul_show_contact"], read_only=True)
-    def mi_show_contact(self, table_name: str, aor: str) -> dict[str, object]:
+    def mi_show_contact(self, table_name: str, aor: Unread[str]) -> dict[str, object]:
         """tells the contacts of an AOR"""
-        record = self._table(table_name).record(self._checked(aor))
+        record = self._table(table_name).record(self._checked(aor.read()))
         if record is None or not record.valid(self.now()):
             raise MIError(404, "AOR not found")
         return self._shown(record)
 
     @mi_command("add", "table_name aor contact expires q flags cflags methods", aliases=["ul_add"])
     def mi_add(
-        self, table_name: str, aor: str, contact: str, expires: int, q: str, flags: int, cflags: int, methods: int
+        self,
+        table_name: str,
+        aor: Unread[str],
+        contact: Unread[str],
+        expires: Unread[int],
+        q: Unread[str],
+        flags: Unread[int],
+        cflags: Unread[int],
+        methods: Unread[int],
     ) -> str:
         """adds a contact to an AOR or changes it; it lives for so many seconds, 0 is for ever"""
-        table, key = self._table(table_name), self._checked(aor)
-        if not _Q.fullmatch(q) or float(q) > 1:
+        table, key = self._table(table_name), self._checked(aor.read())
+        uri, seconds, weight = contact.read(), expires.read(), q.read()
+        if not _Q.fullmatch(weight) or float(weight) > 1:
             raise MIError(400, "Bad parameter value")
         now = self.now()
         new = Contact(
-            uri=contact,
-            expires=int(now) + expires if expires else PERMANENT,
-            q=int(float(q) * MAX_Q),
+            uri=uri,
+            expires=int(now) + seconds if seconds else PERMANENT,
+            q=int(float(weight) * MAX_Q),
             call_id=MI_CALL_ID,
             cseq=1,
             user_agent=MI_AGENT,
-            flags=flags,
-            branch_flags=self._names(cflags),
-            methods=methods & 0xFFFF_FFFF,
+            flags=flags.read(),
+            branch_flags=self._names(cflags.read()),
+            methods=methods.read() & 0xFFFF_FFFF,
             modified=now,
         )
         record = table.record(key)
-        old = None if record is None else record.find(contact, None, Match.URI)
+        old = None if record is None else record.find(uri, None, Match.URI)
         try:
             if old is None:
                 table.insert(key, new)
@@ -376,12 +386,12 @@ class UserLocation(StoreParameters, Module):
         return "OK"
 
     @mi_command("sync", "table_name", "table_name aor", aliases=["ul_sync"])
-    async def mi_sync(self, table_name: str, aor: str | None = None) -> str:
+    async def mi_sync(self, table_name: Unread[str], aor: Unread[str] | None = None) -> str:
         """writes a table, or one AOR, to the database anew; what else stands there goes"""
-        table = self._table(table_name)
-        key = None if aor is None else self._checked(aor)
         if self._store is None:
             raise MIError(200, "Contacts already synced")
+        table = self._table(table_name.read())
+        key = None if aor is None else self._checked(aor.read())
         await _written(self._store.rewrite(table, key))
         return "OK"
 
