@@ -271,6 +271,7 @@ def test_private_addresses_are_found(address: str, private: bool) -> None:
         ("diff-ip-src-contact", ["Contact: <sip:a@8.8.8.8>"], 1),
         ("diff-ip-src-contact", ["Contact: <sip:a@name.test>"], 1),
         ("diff-ip-src-contact", [], -1),
+        ("diff-ip-src-contact, diff-port-src-contact", ["Contact: <tel:123>"], -1),
         ("diff-port-src-contact", ["Contact: <sip:a@10.0.0.9:5070>"], -1),
         ("diff-port-src-contact", ["Contact: <sip:a@10.0.0.9>"], 1),
         ("private-via,diff-port-src-contact", ["Contact: <sip:a@10.0.0.9>"], 1),

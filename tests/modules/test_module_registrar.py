@@ -195,6 +195,13 @@ def test_a_registration_may_be_for_another_and_without_a_reply():
         assert script.take() == "save 1\n" * 2
 
 
+@pytest.mark.parametrize("path", ["garbage", "<sip:p1;lr>, ", "<mailto:a@b>", "<sip:p1"])
+def test_a_path_that_cannot_be_read_is_refused(path):
+    with registrar() as script:
+        answer = Phone(script).register("<sip:a@10.0.0.9>", f"Path: {path}", "Supported: path", "X-Flags: path-strict")
+        assert (answer.status, answer.header("P-Registrar-Error")) == (400, "Path parse error")
+
+
 # -- Path -----------------------------------------------------------------------------------------------------------
 
 PATH = "Path: <sip:p1@10.0.0.5:99;lr;received=sip:5.5.5.5:55>, <sip:p2@x;lr>"

@@ -38,15 +38,16 @@ def is_private(host: str, carrier_grade: bool) -> bool:
 
 
 def contacts_of(message: Message) -> list[SipUri]:
-    """The URIs of all Contacts that can be read."""
+    """The URIs of all Contacts that can be read and have a host; a telephone number tells nothing about addresses."""
     found: list[SipUri] = []
     for value in message.headers("Contact"):
         if value.strip() == "*":
             continue
         try:
-            found += [contact.sip_uri() for contact in NameAddr.parse_many(value)]
+            uris = [contact.sip_uri() for contact in NameAddr.parse_many(value)]
         except SipSyntaxError:
             continue
+        found += [uri for uri in uris if uri.host]
     return found
 
 

@@ -251,6 +251,11 @@ def _path(message: Message, options: SaveOptions) -> tuple[str | None, list[str]
     path = path_value(message)
     if options.path is None or path is None or not message.is_request:
         return None, []
+    try:
+        for hop in NameAddr.parse_many(path):
+            hop.sip_uri()
+    except SipSyntaxError as error:
+        raise bad_request("Path parse error") from error
     told = [f"Path: {path}\r\n"]
     match options.path:
         case PathMode.OFF:
