@@ -7,6 +7,7 @@ import gc
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -41,6 +42,18 @@ class Limit(click.ParamType[tuple[int | None, float | None]]):
         return self.fail(f"'{text}' is no limit; write seconds like 2.5, or steps like 100000steps", param, ctx)
 
 
+class NamedValue(click.ParamType[tuple[str, str]]):
+    """`NAME=VALUE`; the value may be empty."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        name, equals, rest = str(value).partition("=")
+        if not name or not equals:
+            return self.fail(f"found '{value}', expected NAME=VALUE", param, ctx)
+        return name, rest
+
+
 @click.command("run")
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--once", is_flag=True, help="Run the startup route and what it started, then stop.")
@@ -57,6 +70,7 @@ class Limit(click.ParamType[tuple[int | None, float | None]]):
 @click.option("--stub", "stubs", multiple=True, metavar="MODULE", help="Let this module's functions do nothing.")
 @click.option("-p", "--preprocessor", metavar="COMMAND", help="Send the file through COMMAND before reading it.")
 @click.option("--at", "node", metavar="NODE", help="Let mi() run the commands of NODE, a live OpenSIPS: name or URL.")
+@click.option("-o", "options", type=NamedValue(), multiple=True, help="What the script reads as $argv(NAME).")
 def command(
     file: str,
     once: bool,
@@ -66,6 +80,7 @@ def command(
     stubs: tuple[str, ...],
     preprocessor: str | None,
     node: str | None,
+    options: tuple[tuple[str, str], ...],
 ) -> None:
     """Run the script FILE.
 
@@ -78,13 +93,16 @@ def command(
 
     if once and seconds is not None:
         raise click.UsageError("--once and --for exclude each other")
+    for name, count in Counter(name for name, _ in options).items():
+        if count > 1:
+            raise click.BadParameter(f"'{name}' is given {count} times", param_hint="'-o'")
     if node is not None:
         _check_node(node)
     log_to_stderr()
     steps, time_limit = limit or (None, None)
     budget = Budget(steps, time_limit)
     with _output(xlog) as output:
-        status = _runner(_main(file, preprocessor, stubs, budget, once, seconds, output, node))
+        status = _runner(_main(file, preprocessor, stubs, budget, once, seconds, output, node, dict(options)))
     sys.exit(status)
 
 
@@ -129,6 +147,7 @@ async def _main(
     seconds: float | None,
     output: BinaryIO,
     node: str | None,
+    options: dict[str, str],
 ) -> int:
     from ..errors import MiscriptError, ScriptError
     from ..host.host import Host
@@ -142,6 +161,7 @@ async def _main(
     host = Host(Source(file, None, preprocessor), writer.write, stubs=stubs, budget=budget)
     if node is not None:
         host.services.provide("default node", node)
+    host.services.provide("options", options)
     try:
         warnings = host.load()
     except ScriptError as error:

@@ -20,6 +20,7 @@ from .message_functions import MessageFunctions
 from .message_variables import MessageVariables
 from .sdp_variables import SdpVariables
 from .sip_functions import SipFunctions
+from .start_variables import StartVariables
 from .statistics import CoreStatistics
 from .status_report import CoreStatusReport
 from .tcp import CoreTcp
@@ -37,6 +38,7 @@ class Core(
     CoreCommands,
     CoreStatistics,
     ScriptVariables,
+    StartVariables,
     ScriptFunctions,
     MessageVariables,
     MessageFunctions,
