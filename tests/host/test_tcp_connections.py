@@ -262,6 +262,31 @@ async def test_a_message_in_more_pieces_than_the_script_allows_ends_its_connecti
         assert await peer.ended()
 
 
+async def test_a_peer_that_takes_nothing_does_not_keep_its_connection_for_ever(monkeypatch):
+    """What waits for it is sent before the connection ends, but not waited for without end."""
+    monkeypatch.setattr("miscript.host.sip_transport.CLOSING_SECONDS", 0.5)
+    port = free_port()
+    body = 'route { append_to_reply("X: ' + "x" * 30_000 + '\\r\\n"); sl_send_reply(200, "OK"); }'
+    source = script(port, body, "tcp_connection_lifetime=1", 'loadmodule "sipmsgops.so"\n')
+    async with running(source, lambda text: None) as host:
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(deaf, ("127.0.0.1", port))
+        connection = host.services.find("sip")._streams
+        waiting = 0
+        async with asyncio.timeout(10):
+            while waiting < 100_000:
+                await loop.sock_sendall(deaf, request("TCP 127.0.0.1:9") * 20)
+                await asyncio.sleep(0.01)
+                (one,) = connection._by_number.values()
+                waiting = one._transport.get_write_buffer_size()
+            while len(connection):  # noqa: ASYNC110  # nothing tells when the last one is gone
+                await asyncio.sleep(0.05)
+        deaf.close()
+
+
 async def test_pings_are_answered_unless_the_script_forbids_it():
     port = free_port()
     body = 'route { sl_send_reply(200, "OK"); }'

@@ -29,6 +29,9 @@ Broken: TypeAlias = Callable[[bytes, Received], None]
 MAX_WAITING_BYTES: Final = 1024 * 1024
 """Bytes that may wait for a peer that does not read; then its connection is given up."""
 
+CLOSING_SECONDS: Final = 5.0
+"""What a peer has to take of what waits for it, once its connection is to end."""
+
 MAX_PEERS: Final = 4096
 """Peers of a datagram socket whose `Received` is kept for their next packet."""
 
@@ -169,6 +172,7 @@ class Connection(asyncio.Protocol):
         self.kept_until = 0.0
         self.aliases: set[Target] = set()
         self.began: float | None = None
+        self._closing_since: float | None = None
         self._pieces = 0
         self._streams = streams
         self._framer = StreamFramer()
@@ -256,9 +260,10 @@ class Connection(asyncio.Protocol):
         return True
 
     def close(self) -> None:
-        """Send what is waiting, then end the connection."""
+        """Send what is waiting, then end the connection; a peer that takes nothing of it does not keep it."""
         if self._transport is not None:
             self._transport.close()
+            self._closing_since = self._closing_since or self._streams.clock.monotonic()
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -274,6 +279,8 @@ class Connection(asyncio.Protocol):
         """Why it has to end at once, None when it may go on."""
         if self.began is not None and now - self.began > self._streams.limits.message:
             return "sends a message too slowly"
+        if self._closing_since is not None and now - self._closing_since > CLOSING_SECONDS:
+            return "does not take what is left for it"
         return None
 
     def listed(self, now: float) -> dict[str, object]:
@@ -294,7 +301,7 @@ ConnectionMaker: TypeAlias = "Callable[[Streams, ListeningSocket, TlsDomain | No
 
 
 class Streams:
-    """All connections of a host, TCP and TLS, and the sockets that take new ones."""
+    """All connections of a host, TCP and TLS, and the sockets that take new ones; what `StreamSockets` promises."""
 
     def __init__(
         self,
@@ -394,11 +401,9 @@ class Streams:
                 del self._by_peer[target]
 
     def present(self, target: Target) -> bool:
-        """Whether there is a connection to `target`."""
         return target in self._by_peer
 
     def alias(self, number: int, port: int) -> bool:
-        """Let connection `number` be the one to `port` of its peer, too."""
         connection = self._by_number.get(number)
         if connection is None:
             return False
@@ -413,13 +418,11 @@ class Streams:
         return there is connection
 
     def keep(self, number: int, seconds: float) -> None:
-        """Do not end connection `number` for being silent within these seconds."""
         connection = self._by_number.get(number)
         if connection is not None:
             connection.kept_until = self.clock.monotonic() + seconds
 
     def peer(self, number: int) -> tuple[str, int] | None:
-        """Address and port of the peer of connection `number`; None when it is gone."""
         connection = self._by_number.get(number)
         return None if connection is None else connection.peer
 
@@ -434,7 +437,6 @@ class Streams:
         return connection is not None and connection.send(data)
 
     def ends(self, target: Target, number: int = 0) -> tuple[tuple[str, int], tuple[str, int]] | None:
-        """Both ends, ours first, of the connection that `send` takes; None when there is none, as for datagrams."""
         connection = self._connection(target, number) if target.reliable else None
         return None if connection is None else (connection.local, connection.peer)
 
