@@ -23,7 +23,7 @@ import miscript
 
 SOURCE = Path(miscript.__file__).parent
 
-LEVEL_0 = {"errors", "values", "trace", "log_levels", "quick_dataclasses", "late_pattern"}
+LEVEL_0 = {"errors", "values", "trace", "log_levels", "late_pattern"}
 LEVEL_1 = {"script", "mi", "hep", "sip", "http", "esl"}
 LEVEL_3 = {"modules", "host"}
 LEVEL_4 = {"cli", "testing", "__main__"}

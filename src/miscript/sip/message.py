@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from ..quick_dataclasses import dataclass
 from ..values import decode, encode
 from .branch import Branch
 from .edits import AT_END, BodyChange, Edit, appended, edited_parts, in_order, replaced, replacement
