@@ -139,7 +139,8 @@ class SipAddress(Quiet):
 class TraceFile(Quiet):
     """A file that messages are appended to, a line with direction, transport, time and ends before each.
 
-    It is opened when the module is initialised; `create` makes it with `mode` where it is not there.
+    It is opened when the module is initialised, and a link is not followed; `create` makes it with `mode` where it is
+    not there.
     """
 
     kind = Kind.FILE
@@ -147,7 +148,7 @@ class TraceFile(Quiet):
     def __init__(self, path: str, mode: int, lost: Counter, *, create: bool = True) -> None:
         self.uri = path
         self._trouble = Trouble(f"the file '{path}'", lost)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_CREAT if create else 0)
         try:
             self._file = os.open(path, flags, mode & 0o777)
         except OSError as error:
