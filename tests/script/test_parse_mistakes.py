@@ -117,6 +117,8 @@ def marked(body: str) -> tuple[str, list[str]]:
         ('error("a");', "E201", [")"]),
         ("assert(1, $var(x));", "E201", ["$var(x)"]),
         ("launch(f(), $var(x));", "E216", ["$var(x)"]),
+        ("launch(f(), r, $var(x));", "E201", ["$var(x)"]),
+        ("launch(f(), r, 3);", "E201", ["3"]),
         ('launch(xlog("x"), a);', "E217", ["xlog"]),
         ("async(f());", "E217", [")"]),
         ("async(f(), a, $var(x));", "E217", ["$var(x)"]),
@@ -268,6 +270,7 @@ def test_a_text_over_several_lines_is_suspected_when_a_mistake_follows() -> None
 @pytest.mark.parametrize(
     ("body", "help"),
     [
+        ("launch(f(), r, $var(x));", 'write "$var(x)": variables within the text are replaced'),
         ("if ($var(a) = = 1) exit;", "write == to compare"),
         ("$var(x) == 5;", "write = to assign"),
         ("if (10 < $var(a)) exit;", "swap the sides: $var(a) > 10"),

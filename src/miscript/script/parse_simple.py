@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from .nodes import Assert, Async, Call, Drop, Exit, Expression, Integer, Launch, Return, RouteCall, Statement, Variable
+from .nodes import (
+    Assert,
+    Async,
+    Call,
+    Drop,
+    Exit,
+    Expression,
+    Integer,
+    Launch,
+    Return,
+    RouteCall,
+    Statement,
+    String,
+    Variable,
+)
 from .operators import ASSIGNMENTS
 from .parse_expressions import ExpressionParser
 from .parse_stream import Recover
@@ -166,11 +180,17 @@ class SimpleStatementParser(ExpressionParser):
         word = self.advance()
         call = self.asynchronous_call(word)
         resume = self.route_name("launch(…)") if self.next_if(",") else None
-        text = self.single_string("a text in quotes for 'launch'") if resume and self.next_if(",") else None
+        text = self.launch_text() if resume and self.next_if(",") else None
         self.close_bracket(")")
         span = self.since(word.span)
         self.end_statement()
         return Launch(span=span, call=call, resume=resume, text=text)
+
+    def launch_text(self) -> String:
+        token = self.current
+        variable = token.kind is Kind.VARIABLE
+        help = f'write "{token.text}": variables within the text are replaced' if variable else None
+        return self.single_string("a text in quotes for 'launch'", help)
 
 
 def _end_of(token: Token) -> str:
