@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from .database import Cell, Database, DatabaseError, Tables, Where, checked_name
@@ -122,7 +122,8 @@ class TableMirror(Generic[T]):
                 try:
                     await self._write(batch, self._undone)
                 except BaseException as error:
-                    self._pending = {**self._undone, **self._pending}
+                    for key, hint in self._undone.items():
+                        self._pending.setdefault(key, hint)  # what has changed since is newer
                     self._undone = {}
                     if isinstance(error, DatabaseError):
                         self._tell_failure(error)
@@ -214,8 +215,8 @@ class TableMirror(Generic[T]):
             log.warning("the table '%s' is written again", self.table)
             self._failed_before = 0
 
-    async def rewrite(self, hints: Mapping[int, T], where: Sequence[Where] = ()) -> None:
-        """Empty the table, or its rows that meet `where`, and write these.  Raises DatabaseError.
+    async def rewrite(self, hints: Iterable[tuple[int, T]], where: Sequence[Where] = ()) -> None:
+        """Empty the table, or its rows that meet `where`, and write the rows of these keys.  Raises DatabaseError.
 
         When the database goes away in the middle, the rest is written later.
         """
@@ -223,8 +224,18 @@ class TableMirror(Generic[T]):
             await self.database.delete(self.table, where)
             if not where:
                 self._stored.clear()
-            self._pending.update(hints)
-        await self.flush()
+        failure: DatabaseError | None = None
+        turns, left = Turns(), iter(hints)
+        while batch := dict(itertools.islice(left, BATCH)):
+            self._pending.update(batch)
+            if failure is None:
+                try:
+                    await self.flush()
+                except DatabaseError as error:
+                    failure = error
+            await turns.next()
+        if failure is not None:
+            raise failure
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

@@ -106,7 +106,7 @@ async def test_a_table_is_written_anew(url):
     async with mirrored_at(url) as mirrored:
         await mirrored.database.insert("things", {"id": 1, "name": "old"}, {"id": 2, "name": "old too"})
         mirrored.memory = {2: "new", 3: "newer"}
-        await mirrored.mirror.rewrite(dict.fromkeys(mirrored.memory))
+        await mirrored.mirror.rewrite(dict.fromkeys(mirrored.memory).items())
         assert await mirrored.rows() == mirrored.memory
 
 

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kept_tables import KeptTables, until
 from miscript.errors import ConfigurationError, MIError
 from miscript.host.embedding import call_command
 from miscript.host.host import Host
 from miscript.host.loading import Source
+from miscript.modules.usrloc.rows import USUAL_URI
+from miscript.sip.uri import SipUri
 from miscript.testing import ManualClock, MemoryNetwork, RunningScript
 from sip_scripts import Phone
 
@@ -381,3 +385,21 @@ def test_a_table_that_is_another_one_is_no_start(tables: KeptTables, sql: str):
     tables.ask(sql)
     with pytest.raises(ConfigurationError, match=r"the contacts cannot be read: .*location"):
         Registrars(tables).start()
+
+
+WORDS = st.text("abcXYZ019._+=-:;@", max_size=12)
+
+
+@given(
+    st.sampled_from(["sip:", "sips:", "SIP:", "tel:"]), WORDS, WORDS, st.integers(0, 99999), st.lists(WORDS, max_size=3)
+)
+def test_what_passes_for_a_usual_uri_is_a_uri(scheme: str, user: str, host: str, port: int, params: list[str]):
+    text = ";".join([f"{scheme}{user}@{host}:{port}", *params])
+    if USUAL_URI.fullmatch(text) is not None:
+        assert str(SipUri.parse(text)) == text
+
+
+def test_the_uris_of_most_phones_are_usual_ones_and_others_are_read():
+    assert USUAL_URI.fullmatch("sip:alice@192.168.1.7:65060;transport=udp") is None
+    assert USUAL_URI.fullmatch("sip:+4930-12.3@192.168.1.7:5060;transport=tls;ob;+sip.instance=x") is None
+    assert USUAL_URI.fullmatch("sip:alice@192.168.1.7:50600;transport=udp;rinstance=0f-3") is not None

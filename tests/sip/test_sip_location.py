@@ -17,6 +17,7 @@ from miscript.sip.location import (
     Contact,
     LocationTable,
     Match,
+    expired,
     method_mask,
 )
 from miscript.sip.syntax import SipSyntaxError
@@ -51,7 +52,7 @@ def test_contacts_stand_in_the_order_of_their_q_and_equal_ones_in_that_of_their_
     location, _ = table()
     for uri, q in [("sip:a@x", -1), ("sip:b@x", 500), ("sip:c@x", 1000), ("sip:d@x", 500), ("sip:e@x", 0)]:
         location.insert("bob", contact(uri, q=q))
-    assert [c.uri for c in location.records["bob"].contacts] == ["sip:c@x", "sip:b@x", "sip:d@x", "sip:e@x", "sip:a@x"]
+    assert [c.uri for c in location.record("bob").contacts] == ["sip:c@x", "sip:b@x", "sip:d@x", "sip:e@x", "sip:a@x"]
     assert [c.id for c in location.valid("bob", NOW)] == [9, 8, 10, 11, 7]
 
 
@@ -97,9 +98,24 @@ def test_what_is_over_is_not_found_and_goes_with_expire():
     location.insert("bob", contact("sip:b@x", 1001))
     location.insert("bob", contact("sip:c@x", PERMANENT))
     assert [c.uri for c in location.valid("bob", NOW)] == ["sip:b@x", "sip:c@x"]
-    assert (location.expire(NOW), location.contacts) == (1, 2)
-    assert (location.expire(1e12), location.contacts) == (1, 1)
-    assert location.valid("alice", NOW) == []
+    location.insert("alice", contact("sip:d@x", 5000))
+    for now, gone, left in ((999, 0, 4), (NOW, 1, 3), (1e12, 2, 1)):
+        over = [record for portion in location.portions() for record in expired(portion, now)]
+        assert (sum(location.expire_record(record, now) for record in over), location.contacts) == (gone, left)
+    assert location.valid("alice", NOW) == [] and location.users == 1
+
+
+def test_contacts_of_the_same_kind_of_phone_share_its_name():
+    location, _ = table()
+    first, second = (
+        location.insert("bob", replace(contact(uri), user_agent=agent())) for uri in ("sip:a@x", "sip:b@x")
+    )
+    assert first.user_agent is second.user_agent
+    assert location.update("bob", first, replace(first, user_agent=agent())).user_agent is second.user_agent
+
+
+def agent() -> str:
+    return "".join(["Phone", "/", "1"])
 
 
 def test_a_contact_that_is_no_uri_is_refused_and_leaves_nothing():
@@ -115,7 +131,7 @@ def test_contacts_are_recognised_by_uri_by_call_id_too_or_by_a_parameter():
     one = location.insert("bob", contact("sip:a@x;line=1", call_id="c1"))
     two = location.insert("bob", contact("sip:a@x;line=1", call_id="c2"))
     three = location.insert("bob", contact("sip:a@y", call_id="c1"))
-    record = location.records["bob"]
+    record = location.record("bob")
     assert record.find("sip:a@x;line=1", "c2", Match.URI) is one
     assert record.find("sip:a@x;line=1", "c2", Match.URI_AND_CALL_ID) is two
     assert record.find("sip:a@z", "c1", Match.URI_AND_CALL_ID) is None

@@ -10,13 +10,14 @@ Source: RFC 3261 section 10 (registrations); OpenSIPS manual, module usrloc.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, TypeAlias
 
 from .branch import NO_Q
 from .name_addr import NameAddr
+from .shards import Shards
 from .sockets import ListeningSocket
 from .syntax import SipSyntaxError
 from .uri import SipUri
@@ -33,6 +34,9 @@ METHODS: Final = (
 
 ALL_METHODS: Final = 0xFFFF_FFFF
 """The mask of a contact that did not say what it takes."""
+
+MAX_SHARED: Final = 4096
+"""User-Agents that are kept once for all contacts which have them."""
 
 ANY_METHOD: Final = (1 << len(METHODS) + 1) - 1
 """All bits that methods have."""
@@ -113,6 +117,16 @@ class Contact:
         return bool(self.methods & method_mask(method))
 
 
+_shared: dict[str, str] = {}
+
+
+def shared_text(text: str) -> str:
+    """`text` itself, or one like it that is there already: a million phones are of a few hundred kinds."""
+    if len(_shared) >= MAX_SHARED:
+        _shared.clear()
+    return _shared.setdefault(text, text)
+
+
 class Match(Enum):
     """How a contact that is registered again is recognised (RFC 3261 wants the first)."""
 
@@ -185,7 +199,7 @@ class LocationTable:
 
     def __init__(self, name: str, watcher: Watcher, first_id: int = 1, *, newest_first: bool = False) -> None:
         self.name = name
-        self.records: dict[str, Record] = {}
+        self._records: Shards[str, Record] = Shards()
         self.newest_first = newest_first
         self._watcher = watcher
         self._next_id = first_id
@@ -194,7 +208,7 @@ class LocationTable:
     @property
     def users(self) -> int:
         """How many AORs there are."""
-        return len(self.records)
+        return len(self._records)
 
     @property
     def contacts(self) -> int:
@@ -202,14 +216,14 @@ class LocationTable:
         return self._contacts
 
     def __iter__(self) -> Iterator[Record]:
-        return iter(list(self.records.values()))
+        return iter(self._records)
 
     def record(self, aor: str) -> Record | None:
-        return self.records.get(aor)
+        return self._records.get(aor)
 
     def valid(self, aor: str, now: float) -> list[Contact]:
         """The contacts of an AOR whose time is not over."""
-        record = self.records.get(aor)
+        record = self._records.get(aor)
         return [] if record is None else record.valid(now)
 
     # -- changes --------------------------------------------------------------------------------------------------
@@ -217,11 +231,11 @@ class LocationTable:
     def insert(self, aor: str, contact: Contact) -> Contact:
         """Bind one more contact; it gets its id.  Raises `SipSyntaxError` when its URI is none."""
         SipUri.parse(contact.uri)
-        record = self.records.get(aor)
+        record = self._records.get(aor)
         if record is None:
-            record = self.records[aor] = Record(aor)
+            record = self._records[aor] = Record(aor)
             self._watcher(self, Change.AOR_INSERT, aor, None)
-        new = replace(contact, id=self._next_id)
+        new = replace(contact, id=self._next_id, user_agent=shared_text(contact.user_agent))
         self._next_id += 1
         self._contacts += 1
         self._place(record, new)
@@ -233,10 +247,10 @@ class LocationTable:
 
         The URI is taken as it is; one that is bound already with this id stays.
         """
-        record = self.records.get(aor)
+        record = self._records.get(aor)
         if record is None:
-            record = self.records[aor] = Record(aor)
-        if all(contact.id != other.id for other in record.contacts):
+            record = self._records[aor] = Record(aor)
+        if not record.contacts or all(contact.id != other.id for other in record.contacts):
             self._next_id = max(self._next_id, contact.id + 1)
             self._contacts += 1
             self._place(record, contact)
@@ -245,8 +259,9 @@ class LocationTable:
     def update(self, aor: str, old: Contact, contact: Contact) -> Contact:
         """Put `contact` in the place of `old`, which is bound; it keeps the id.  Raises `SipSyntaxError`."""
         SipUri.parse(contact.uri)
-        record = self.records[aor]
-        new = replace(contact, id=old.id, latency=old.latency)
+        record = self._records[aor]
+        agent = shared_text(contact.user_agent)
+        new = replace(contact, id=old.id, latency=old.latency, user_agent=agent)
         where = record.contacts.index(old)
         if self.newest_first or new.q != old.q:
             del record.contacts[where]
@@ -258,13 +273,13 @@ class LocationTable:
 
     def measured(self, aor: str, contact: Contact, microseconds: int) -> Contact:
         """Note how long a contact took to answer a ping; that is no change of it."""
-        contacts = self.records[aor].contacts
+        contacts = self._records[aor].contacts
         new = replace(contact, latency=microseconds)
         contacts[contacts.index(contact)] = new
         return new
 
     def _place(self, record: Record, new: Contact) -> None:
-        if self.newest_first:
+        if self.newest_first or not record.contacts:
             record.contacts.insert(0, new)
             return
         behind = sum(1 for contact in record.contacts if contact.q >= new.q)
@@ -272,26 +287,26 @@ class LocationTable:
 
     def remove(self, aor: str, contact: Contact) -> None:
         """Drop one contact, and the record with its last one."""
-        record = self.records[aor]
+        record = self._records[aor]
         record.contacts.remove(contact)
         self._contacts -= 1
         self._watcher(self, Change.CONTACT_DELETE, aor, contact)
         if not record.contacts:
-            del self.records[aor]
+            del self._records[aor]
             self._watcher(self, Change.AOR_DELETE, aor, None)
 
     def remove_all(self, aor: str) -> bool:
         """Drop a record with all its contacts; False when there is none."""
-        record = self.records.get(aor)
+        record = self._records.get(aor)
         if record is None:
             return False
         for contact in list(record.contacts):
             self.remove(aor, contact)
         return True
 
-    def expire(self, now: float) -> int:
-        """Drop what is over; gives how many contacts."""
-        return sum(self.expire_record(record, now) for record in self)
+    def portions(self) -> Iterator[list[Record]]:
+        """All records, a few thousand at a time at the most; they may come and go meanwhile."""
+        return self._records.portions()
 
     def expire_record(self, record: Record, now: float) -> int:
         """Drop the contacts of one record that are over; gives how many."""
@@ -299,3 +314,8 @@ class LocationTable:
         for contact in over:
             self.remove(record.aor, contact)
         return len(over)
+
+
+def expired(records: Iterable[Record], now: float) -> list[Record]:
+    """Those that have a contact which is over.  A million records are looked at each minute: it takes no call each."""
+    return [record for record in records for contact in record.contacts if PERMANENT != contact.expires <= now]

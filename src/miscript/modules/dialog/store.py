@@ -93,7 +93,8 @@ class DialogStore:
 
     async def restore_table(self) -> None:
         """Write the table anew: all dialogs that have been answered, nothing else.  Raises DatabaseError."""
-        await self.mirror.rewrite({d.id.as_number: d for d in self.calls.table if d.state in KEPT_STATES})
+        dialogs = [d for d in self.calls.table if d.state in KEPT_STATES]
+        await self.mirror.rewrite((d.id.as_number, d) for d in dialogs)
 
     async def close(self) -> None:
         """Write what is left, and end."""

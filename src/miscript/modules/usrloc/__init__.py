@@ -25,7 +25,7 @@ from ...mi.command import Unread
 from ...script.runtime import Run
 from ...services import Counter, Services
 from ...sip.branch import MAX_Q
-from ...sip.location import PERMANENT, Change, Contact, LocationTable, Match, Record
+from ...sip.location import PERMANENT, Change, Contact, LocationTable, Match, Record, expired
 from ...sip.syntax import SipSyntaxError
 from ...sip_service import sip_service
 from ...table_cells import Turns
@@ -182,8 +182,10 @@ class UserLocation(StoreParameters, Module):
         """Drop what is over; others have their turn meanwhile.  Then write what has changed."""
         turns = Turns()
         for table in self.tables():
-            for record in table:
-                self._expired[table.name].add(table.expire_record(record, self.now()))
+            for portion in table.portions():
+                for record in expired(portion, self.now()):
+                    self._expired[table.name].add(table.expire_record(record, self.now()))
+                    await turns.next()
                 await turns.next()
         if self._store is not None:
             await self._store.flush_if_it_can()

@@ -162,7 +162,9 @@ class LocationStore:
                 continue
             mirror.found(contact.id)
             if contact.is_valid(now):
-                table.restore(aor, contact).keys.update(keys)
+                record = table.restore(aor, contact)
+                if keys:
+                    record.keys.update(keys)
             else:
                 mirror.changed(contact.id, aor)
         if wrong > SHOWN_MISTAKES:
@@ -185,7 +187,7 @@ class LocationStore:
         mirror = self.mirror(table)
         record = None if aor is None else table.record(aor)
         records = table if aor is None else [] if record is None else [record]
-        hints = {c.id: r.aor for r in records for c in r.contacts if not c.flags & MEMORY_ONLY}
+        hints = ((c.id, r.aor) for r in records for c in r.contacts if not c.flags & MEMORY_ONLY)
         where = [] if aor is None else [Where(name, value) for name, value in self._format.where(aor).items()]
         await mirror.rewrite(hints, where)
 
