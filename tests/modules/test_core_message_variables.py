@@ -276,7 +276,7 @@ def test_without_a_message_everything_is_null_and_fails(words: Words) -> None:
 
 def test_the_startup_message_is_offered(words: Words) -> None:
     words.core.init()
-    offer = words.core.services.find("startup message")
+    offer = words.core.services.find("dummy message")
     assert offer is not None
     assert words.text(new_run(offer()), "$rm $ru $ci $ml $(hdr_name[*])") == (
         "DUMMY sip:user@dummy.com dummy-1 175 Via, To, From, Call-ID, CSeq"

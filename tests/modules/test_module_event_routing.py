@@ -181,7 +181,7 @@ def test_a_launched_wait_leaves_its_route():
         send(host, phone(host, "10.0.0.1"), request("MESSAGE"))
         assert host.take() == "on\n"
         raise_event(host, "bob")
-        assert host.take() == "later 1 bob <null> <null>\n"
+        assert host.take() == "later 1 bob <null> DUMMY\n"
 
 
 @pytest.mark.parametrize(

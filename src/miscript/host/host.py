@@ -20,7 +20,7 @@ from ..script.binding import CannotBind
 from ..script.compiler import compile_program
 from ..script.diagnostics import Diagnostics
 from ..script.program import Program
-from ..script.runtime import EventParameters, Run, Script, Symbols
+from ..script.runtime import CompiledRoute, EventParameters, Parameters, Run, Script, Symbols
 from ..services import Clock, Levels, Process, Services
 from ..sip.message import Message
 from ..transaction_service import transaction_service
@@ -180,6 +180,7 @@ class Host:
         script.launch = self.runner.launch
         script.pause = self._turns.pause
         script.message_of = self._message_of
+        self.runner.dummy_message = self.services.find("dummy message") or self.runner.dummy_message
         self._script = script
         self._event_table.set_routes(script.named("event_route"))
 
@@ -228,14 +229,19 @@ class Host:
         await self._open_sockets()
         startup = self.script.routes.get(("startup_route", ""))
         if startup is not None:
-            dummy = self.services.find("startup message")
-            message = dummy() if dummy is not None else None
-            await self.runner.execute(self.script, startup, self._requests, "startup_route", message=message)
+            await self._without_message(startup, self._requests, "startup_route")
         for module in self.catalog:
             await self._begin(module, module.start())
         ready = self.services.find("core is ready")
         if ready is not None:
             ready()
+
+    async def _without_message(
+        self, route: CompiledRoute, workers: Workers, kind: str, parameters: Parameters = ()
+    ) -> None:
+        """Run a route that no message brings about, with the dummy message."""
+        message = self.runner.dummy_message()
+        await self.runner.execute(self.script, route, workers, kind, parameters=parameters, message=message)
 
     async def _begin(self, module: Module, step: Awaitable[None]) -> None:
         """Let `module` take a step of its start; what it raises learns its place in the script."""
@@ -282,9 +288,7 @@ class Host:
             log.warning("timer_route[%s] is still running; this tick is left out", name)
             return
         self._ticking.add(name)
-        task = self.tasks.work(
-            self.runner.execute(self.script, route, self._timers, "timer_route"), f"timer_route[{name}]"
-        )
+        task = self.tasks.work(self._without_message(route, self._timers, "timer_route"), f"timer_route[{name}]")
         task.add_done_callback(lambda done: self._ticking.discard(name))
 
     def start_event(self, name: str, attributes: Sequence[tuple[str, Value]]) -> None:
@@ -292,10 +296,8 @@ class Host:
         route = self.script.routes.get(("event_route", name))
         if route is not None:
             parameters = EventParameters.of(attributes)
-            self.tasks.work(
-                self.runner.execute(self.script, route, self._events, "event_route", parameters=parameters),
-                f"event_route[{name}]",
-            )
+            work = self._without_message(route, self._events, "event_route", parameters)
+            self.tasks.work(work, f"event_route[{name}]")
 
     async def run_route(
         self,

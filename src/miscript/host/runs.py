@@ -60,13 +60,18 @@ class Budget:
         run.budget = f"{self.steps} steps" if self.steps is not None else f"{self.seconds} seconds"
 
 
+def _no_message() -> None:
+    return None
+
+
 class Runner:
-    """Executes routes of one host."""
+    """Executes routes of one host; `dummy_message` makes the message of those that no message brings about."""
 
     def __init__(self, tasks: TaskTable, budget: Budget) -> None:
         self.tasks = tasks
         self.budget = budget
         self.broken = 0
+        self.dummy_message: Callable[[], Any] = _no_message
         self.suspended: list[Callable[[Run], bool]] = []
 
     async def execute(
@@ -176,6 +181,7 @@ class Runner:
             workers,
             "route",
             parameters=parameters,
+            message=self.dummy_message(),
             prepare=lambda run: self._finished(run, finish),
         )
 

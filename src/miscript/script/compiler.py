@@ -481,7 +481,7 @@ class RouteCompiler(CallCompiler):
     def launch(self, node: n.Launch) -> list[ast.stmt]:
         t = self.temporary()
         match node.text:
-            case None:
+            case None | n.String(value=""):
                 text = self.constant(None)
             case n.String():
                 text = self.template(self.program.template(node.text))

@@ -71,7 +71,7 @@ class EventParameters(tuple[Value, ...]):
     @classmethod
     def of(cls, attributes: Sequence[tuple[str, Value]]) -> EventParameters:
         self = cls(value for _, value in attributes)
-        self.names = {name: value for name, value in attributes if name}
+        self.names = {name: value for name, value in reversed(attributes) if name}  # the first of a name counts
         return self
 
 

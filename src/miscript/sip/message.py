@@ -14,6 +14,7 @@ Source: RFC 3261 section 7 and 18.3.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -481,6 +482,11 @@ def _end_of_headers(data: bytes, line_end: int) -> int:
 
 def dummy_message() -> Message:
     """The message of the startup route and of all routes that run without one of their own."""
+    return _dummy().copy()
+
+
+@functools.lru_cache(maxsize=1)
+def _dummy() -> Message:
     return Message.parse(
         b"DUMMY sip:user@dummy.com SIP/2.0\r\n"
         b"Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKdummy\r\n"

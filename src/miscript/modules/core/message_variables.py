@@ -311,7 +311,7 @@ class MessageVariables(CorePart):
 
     def init(self) -> None:
         super().init()
-        self.services.provide("startup message", dummy_message)
+        self.services.provide("dummy message", dummy_message)
 
     @variable("hdr", inner="required", index=True, binds=True)
     def hdr(self, inner: Template, index: Index | None, binder: Binder) -> VariableAccess:
