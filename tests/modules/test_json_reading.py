@@ -108,3 +108,9 @@ def test_depth_is_limited(opening: str, closing: str) -> None:
 def test_a_number_without_end_stays_a_text() -> None:
     digits = "9" * 100_000
     assert parse(f"[{digits}]")[0] == [digits]
+
+
+@pytest.mark.parametrize("number", [-(2**63), -(2**63) - 1, 2**63, 2**64 - 1, 2**64, -(10**30)])
+def test_integers_of_any_size_stay_integers(number: int) -> None:
+    assert parse(f"[{number}]")[0] == [number]
+    assert isinstance(parse(f"{number}")[0], int)

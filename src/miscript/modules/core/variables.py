@@ -59,8 +59,8 @@ class ScriptVariables(CorePart):
     @variable("return", inner="required", index=True, binds=True)
     def returned(self, inner: Any, index: Any, binder: Binder) -> VariableAccess:
         """An extra value of the last finished route call, counted from 0."""
-        if inner.constant is not None and not re.fullmatch(r"\s*-?[0-9]+\s*", inner.constant):
-            raise ValueError(f"the values are counted from 0; '{inner.constant}' is no number")
+        if inner.constant is not None and not re.fullmatch(r"\s*[0-9]+\s*", inner.constant):
+            raise ValueError(f"the values are counted from 0; '{inner.constant}' is none of them")
         key = _number_or_name(inner, binder)
 
         def read(run: Run) -> Value:

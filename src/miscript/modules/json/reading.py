@@ -24,7 +24,7 @@ from .lenient import parse_lenient
 _SHORT: Final = 128
 """Length up to which looking through the text is quicker than looking through the document."""
 
-_suspect = re.compile(r"[0-9](?:[.eE]|[0-9]{19})").search
+_suspect = re.compile(r"[0-9](?:[.eE]|[0-9]{19})|-[0-9]{19}").search
 _half_of_a_pair = re.compile(r"\\u[dD][89a-fA-F]").search
 
 _decoder: Any = JSONDecoder(parse_float=NumberText, parse_constant=NumberText, strict=False)
