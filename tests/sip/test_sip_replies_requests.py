@@ -153,3 +153,18 @@ def test_sockets_are_read_as_scripts_write_them():
     for wrong in ("127.0.0.1", "udp:", "xx:1.1.1.1", "udp:1.1.1.1:99999"):
         with pytest.raises(ValueError, match=r"'"):
             parse_socket(wrong)
+
+
+@pytest.mark.parametrize(
+    ("reason", "wanted"),
+    [
+        ("x\r\nX-Forged: 1", "x X-Forged: 1"),
+        ("a\nb\rc\0d", "a b c d"),
+        ("\r\n\r\nbody", " body"),
+        ("Grüße\t!", "Grüße\t!"),
+    ],
+)
+def test_a_reason_with_line_ends_becomes_no_header_field(reason, wanted):
+    """Scripts may take it from what the network sends."""
+    reply = Message.parse(make_reply(invite(), 404, reason, headers=("X: 1\r\n",)))
+    assert (reply.status, reply.reason, reply.header("X-Forged"), reply.header("X")) == (404, wanted, None, "1")

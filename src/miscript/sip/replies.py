@@ -6,7 +6,9 @@ Source: RFC 3261 sections 8.2.6, 16.7, 18.2 and 20; RFC 3581 (`received`, `rport
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
+from typing import Final
 
 from ..values import encode
 from .branch import q_text
@@ -17,6 +19,7 @@ from .sockets import DEFAULT_PORTS, Target, ip_address, is_for_many
 from .syntax import SipSyntaxError
 from .via import Via
 
+_LINE_ENDS: Final = re.compile(r"[\r\n\0]+")
 _COPIED = ("via", "from", "to", "call-id", "cseq")
 
 
@@ -91,8 +94,11 @@ def make_reply(
     """A reply to `request`: its Via, From, To, Call-ID, CSeq and, where a dialog may begin, Record-Route.
 
     `to_tag` is added to a To without a tag, except in a 100.  `headers` are texts of whole header fields with their
-    line ends.  `server` is the value of Server.  Raises `SipSyntaxError` for a request without a Via.
+    line ends.  `server` is the value of Server.  Line ends in `reason` become blanks: it may come from the network, and
+    must begin no header field.  Raises `SipSyntaxError` for a request without a Via.
     """
+    if not reason.isprintable():
+        reason = _LINE_ENDS.sub(" ", reason)
     via, more = marked_via(request)
     lines = [f"SIP/2.0 {status} {reason}\r\n".encode("utf-8", "surrogateescape")]
     first_via = True
