@@ -27,7 +27,7 @@ A script function returns its return code (an `int`); a plain `def` is called pl
 annotated `int | Awaitable[int]`, is awaited.  Kinds: `str`, `int`, `Variable` (read or written by the function
 itself), `Writable` (the same, and the checker refuses what cannot be written), `Pattern` (a regular expression);
 `Constant[str]` and `Constant[int]` take no variable, `Text[str]` takes a text in which `$` means nothing.
-`Annotated[kind, mistake]` lets the checker ask `mistake(text)` what is wrong with a text that is written out.
+`Annotated[kind, mistake]` lets the checker ask `mistake(text)` what is wrong with a text or number that is written out.
 
 A function that does its work when the script is compiled is declared with `bound_function`: it gets every argument
 once, as an `Argument` (annotated `BoundText`, `BoundNumber`, `BoundVariable` …), and returns what is called as

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miscript.errors import MIError
+from miscript.host.loading import Source, check_source
 from miscript.modules.gflags import GlobalFlags, mask_of
+from miscript.script.diagnostics import Diagnostics
 from module_services import module_services, new_run
 from script_lines import printed
 
@@ -73,3 +75,10 @@ async def test_commands_answer_under_all_their_names() -> None:
         mi("get_gflags", $var(r)); xlog("$rc $var(r)\n");
         """,
     ) == ['1 "OK"', "1 true", "1 false", "-400 Bad parameter value", '1 {"hex":"0x4","dec":"4"}']
+
+
+@pytest.mark.parametrize("call", ["set_gflag(32)", "is_gflag(-1)", "reset_gflag(99)"])
+def test_a_flag_that_there_is_not_is_found_without_running(call: str) -> None:
+    found = Diagnostics()
+    check_source(Source("a.cfg", f'loadmodule "gflags.so"\nroute {{ {call}; is_gflag(31); set_gflag(0); }}'), found)
+    assert [d.code for d in found] == ["E410"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Final
+from typing import Annotated, Final
 
 from ..errors import MIError
 from ..exports import Module, mi_command, parameter, script_function
@@ -19,6 +19,7 @@ __all__ = ["GlobalFlags"]
 
 log = logging.getLogger("miscript.gflags")
 
+LAST: Final = 31
 ALL_FLAGS: Final = 0xFFFF_FFFF
 _MASK = re.compile(r"0[xX](?P<hex>[0-9a-fA-F]{1,20})|(?P<dec>[0-9]{1,20})", re.ASCII)
 
@@ -31,6 +32,13 @@ def mask_of(text: str) -> int:
         if 0 < mask <= ALL_FLAGS:
             return mask
     raise MIError(400, "Bad parameter value")
+
+
+def _mistake(flag: str) -> str | None:
+    return None if 0 <= int(flag) <= LAST else f"the flags are 0 to {LAST}"
+
+
+Flag = Annotated[int, _mistake]
 
 
 class GlobalFlags(Module):
@@ -47,27 +55,27 @@ class GlobalFlags(Module):
         self.flags = self.initial & ALL_FLAGS
 
     def _bit(self, flag: int) -> int:
-        if not 0 <= flag <= 31:
-            log.error("a flag must be 0 to 31, found %d", flag)
+        if not 0 <= flag <= LAST:
+            log.error("a flag must be 0 to %d, found %d", LAST, flag)
             return 0
         return 1 << flag
 
     @script_function()
-    def set_gflag(self, run: Run, flag: int) -> int:
+    def set_gflag(self, run: Run, flag: Flag) -> int:
         """Set the flag of that number, 0 to 31."""
         bit = self._bit(flag)
         self.flags |= bit
         return 1 if bit else -1
 
     @script_function()
-    def reset_gflag(self, run: Run, flag: int) -> int:
+    def reset_gflag(self, run: Run, flag: Flag) -> int:
         """Clear the flag of that number, 0 to 31."""
         bit = self._bit(flag)
         self.flags &= ~bit
         return 1 if bit else -1
 
     @script_function()
-    def is_gflag(self, run: Run, flag: int) -> int:
+    def is_gflag(self, run: Run, flag: Flag) -> int:
         """Whether the flag of that number, 0 to 31, is set: 1 or -1."""
         return 1 if self.flags & self._bit(flag) else -1
 

@@ -162,7 +162,7 @@ class CallChecker(VariableChecker):
                     self.add("E405", f"{where} must be written out, not held in a variable", given.span)
                 return not parameter.constant
             case Kind.INTEGER, n.Integer():
-                return True
+                return self._is_right(str(given.value), given, parameter, where)
             case Kind.STRING, n.Integer() if (node.name, parameter.name) == ("log", "level"):
                 return True
             case Kind.STRING, n.String():
@@ -190,12 +190,13 @@ class CallChecker(VariableChecker):
             return False
         if parameter.command and template.constant is not None:
             self._command(template.constant, given.span)
-        if parameter.check is not None and template.constant is not None:
-            wrong = parameter.check(template.constant)
-            if wrong is not None:
-                self.add("E410", f"{where}: {wrong}", given.span)
-                return False
-        return True
+        return template.constant is None or self._is_right(template.constant, given, parameter, where)
+
+    def _is_right(self, text: str, given: n.Expression, parameter: Parameter, where: str) -> bool:
+        wrong = None if parameter.check is None else parameter.check(text)
+        if wrong is not None:
+            self.add("E410", f"{where}: {wrong}", given.span)
+        return wrong is None
 
     def _command(self, text: str, span: Span) -> None:
         """Warn of an MI command that nobody has, or whose words fit none of its forms."""
