@@ -6,8 +6,7 @@ speak of.  Source: OpenSIPS manual, "Core Variables"; RFC 3261 section 16.6.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from ..quick_dataclasses import dataclass, field
 from .sockets import ListeningSocket
 
 MAX_Q = 1000

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from ...blacklist_service import named_numbers
 from ...errors import ConfigurationError
+from ...quick_dataclasses import dataclass
 from ...variable_spec import VariableSpec
 
 DEFAULT: Final = "default"

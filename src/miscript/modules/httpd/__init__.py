@@ -18,7 +18,6 @@ import logging
 import resource
 import socket
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ...errors import ConfigurationError, reason, remedy
@@ -27,6 +26,7 @@ from ...http.head import Head
 from ...http.reader import Heads
 from ...http.response import HTML, TEXT, Responses
 from ...http_server import Handler, Reply
+from ...quick_dataclasses import dataclass
 from ...services import Services
 from .action import CLOSE, Action, Fixed, Handled
 from .connection import HttpConnection

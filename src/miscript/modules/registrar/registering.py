@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...answering import answer
 from ...location_service import LocationService
+from ...quick_dataclasses import dataclass
 from ...script.runtime import Run
 from ...services import Counter, Services
 from ...sip.branch import NO_Q

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeAlias
 
+from ...quick_dataclasses import dataclass
 from ...sip.location import Contact, LocationTable, Matching, Record
 from ...sip.registration import RegistrationRefused, Wish, bad_request
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...errors import ConfigurationError
+from ...quick_dataclasses import dataclass
 
 log = logging.getLogger("miscript.statistics")
 
