@@ -74,9 +74,9 @@ class RawQueries(Protocol):
 
 
 def engine_named(find: Callable[[str], Any | None], name: str) -> CacheEngine | None:
-    """The engine that a script calls `name` ("local" or "local:GROUP"); None when no module provides it.
+    """The engine that a script calls `name` ("local", "local:" or "local:GROUP"); None when no module provides it.
 
     `find` is `services.find`.
     """
-    found: CacheEngine | None = find(f"cachedb:{name}")
+    found: CacheEngine | None = find(f"cachedb:{name.removesuffix(':')}")
     return found

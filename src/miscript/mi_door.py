@@ -29,7 +29,7 @@ from .mi.origin import NOBODY, Backend, CommandList, Identity, Origin, Tracing
 from .mi.policy import ALWAYS_MASKED, FORBIDDEN, MAX_SIZE, READ_ONLY, Policy, parse_policy
 from .mi.registry import Pending, batch_body
 from .mi.repeat import Repeat, repeat_of, split
-from .mi.tracing import parse_bwlist
+from .mi.tracing import not_traced, parse_bwlist
 from .trace import NOWHERE, Address
 
 log = logging.getLogger("miscript.mi")
@@ -94,7 +94,7 @@ class MiDoor(Module):
         if destination is not None:
             self._tracing = Tracing(destination, self._bwlist)
         elif self.trace_destination:
-            log.warning("%s: commands are not traced: there is no hep_id '%s'", self.name, self.trace_destination)
+            log.warning("%s: %s", self.name, not_traced(self.trace_destination, self.services.trace_destinations))
         if self._audit is not None:
             self._audit.open()
 

@@ -62,6 +62,20 @@ class RemoteCommands:
             return command, self._default
         return command, "" if node == HERE else node
 
+    def name_of(self, name: str) -> str:
+        """What `command` calls a command of another node, empty for one of this host.  Raises ValueError when there is
+        no such node; whether the node has the command is its own matter."""
+        command, node = self.split(name)
+        if not node:
+            return ""
+        if not command:
+            raise ValueError("there is no command in front of the node")
+        try:
+            find_node(node, self._environment)
+        except NodeError as error:
+            raise ValueError(str(error)) from error
+        return f"@{node}:{command}"
+
     async def client(self, node: str) -> Client:
         """The client of `node`, kept for the next call.  Raises NodeError and ValueError when there is no such node."""
         client = self._clients.get(node)

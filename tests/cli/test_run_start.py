@@ -87,11 +87,11 @@ async def test_a_database_without_tables_is_told_with_the_remedy(module: str, tm
 @pytest.mark.parametrize(
     ("module", "line", "told"),
     [
-        ("mi_script", "", "miscript.mi_script: calls are not traced: there is no hep_id 'homer'"),
+        ("mi_script", "", "miscript.mi_script: nothing is traced: trace_destination is 'homer', which is no hep_id"),
         (
             "mi_fifo",
             'modparam("mi_fifo", "fifo_name", "fifo")\nmodparam("mi_fifo", "reply_dir", "./")\n',
-            "miscript.mi: mi_fifo: commands are not traced: there is no hep_id 'homer'",
+            "miscript.mi: mi_fifo: nothing is traced: trace_destination is 'homer', which is no hep_id",
         ),
     ],
 )
@@ -99,7 +99,7 @@ async def test_a_trace_destination_that_is_no_hep_id_is_told(module: str, line: 
     script = f'loadmodule "{module}.so"\n{line}modparam("{module}", "trace_destination", "%s")\nroute {{ exit; }}\n'
     status, _, said = await started(tmp_path, script % "homer")
     assert (status, said.count("\n")) == (0, 1)
-    assert said.endswith(f" WARNING {told}\n")
+    assert f" WARNING {told}" in said
     assert (await started(tmp_path, script % ""))[::2] == (0, "")
 
 

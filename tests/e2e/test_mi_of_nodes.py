@@ -5,18 +5,21 @@ import asyncio
 import pytest
 
 from door_host import SOON, begun, doors, url
+from miscript.errors import ScriptError
 from miscript.host.host import Host
 from miscript.host.loading import Source
 
 pytestmark = pytest.mark.e2e
 
 
-async def printed(body, *, declarations="", default=None):
+async def printed(body, *, declarations="", default=None, collector=None):
     """What the startup route and what it started print."""
     lines = []
     text = f'loadmodule "mi_script.so"\n{declarations}\nstartup_route {{ {body} }}\n'
     text += 'route[done] { xlog("done $rc $var(r)\\n"); }\n'
     host = Host(Source("fleet.cfg", text), lines.append)
+    if collector is not None:
+        host.services.trace_destinations["collector"] = collector
     if default is not None:
         host.services.provide("default node", default)
     host.load()
@@ -94,3 +97,36 @@ async def test_waiting_for_a_node_holds_up_nobody_else(tmp_path):
         await begun(node, 1)
         node.gate.set()
         assert sorted(await waiting) == ['done 1 "done"', "other 1"]
+
+
+class Collector:
+    """Notes which commands are traced."""
+
+    def __init__(self):
+        self.commands = []
+
+    def send(self, event):
+        self.commands += [value for name, value in event.fields if name == "command"]
+
+
+@pytest.mark.parametrize("kind", ["w", "b"])
+async def test_the_list_of_traced_commands_names_those_of_nodes_too(tmp_path, kind):
+    async with doors(tmp_path, "unix", parameters='loadmodule "cachedb_local.so"') as node:
+        at, collector = url("unix", tmp_path, node), Collector()
+        traced = 'modparam("mi_script", "trace_destination", "collector")\n'
+        traced += f'modparam("mi_script", "trace_bwlist", "{kind}: cache_store@{at}, uptime")'
+        body = f'mi("cache_store@{at} local key value"); mi("cache_fetch@{at} local key"); mi("uptime"); mi("ps");'
+        await printed(body, declarations=traced, collector=collector)
+    listed, others = [f"cache_store@{at}", "uptime"], [f"cache_fetch@{at}", "ps"]
+    assert collector.commands == (listed if kind == "w" else others)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("ds_list@nosuch", "no node 'nosuch'"), ("@edge1", "no command in front of the node")]
+)
+async def test_a_list_of_traced_commands_with_an_unknown_node_does_not_start(name, told):
+    traced = (
+        f'modparam("mi_script", "trace_destination", "collector")\nmodparam("mi_script", "trace_bwlist", "w:{name}")'
+    )
+    with pytest.raises(ScriptError, match=told):
+        await printed("exit;", declarations=traced, collector=Collector())

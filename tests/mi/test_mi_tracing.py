@@ -16,7 +16,7 @@ from miscript.mi.command import Command
 from miscript.mi.jsonrpc import Request, parse
 from miscript.mi.origin import Backend, Origin, Tracing
 from miscript.mi.registry import Registry
-from miscript.mi.tracing import correlation_id, parse_bwlist, trace_parameters, trace_reply
+from miscript.mi.tracing import correlation_id, not_traced, parse_bwlist, trace_parameters, trace_reply
 from miscript.trace import TraceEvent
 from miscript.values import encode
 
@@ -252,6 +252,34 @@ def test_a_list_that_is_wrong_gives_the_servers_reason(registry: Registry, text:
         parse_bwlist(text, registry)
     assert reason in str(wrong.value)
     assert wrong.value.parameter == "trace_bwlist"
+
+
+def test_a_list_may_hold_commands_of_other_nodes(registry: Registry) -> None:
+    def elsewhere(name: str) -> str:
+        command, _, node = name.partition("@")
+        if node == "nowhere":
+            raise ValueError("no node 'nowhere'")
+        return f"@{node}:{command}" if node else ""
+
+    listed = parse_bwlist("w: uptime, ds_set_state@edge1", registry, elsewhere)
+    assert listed.names == {"core:uptime", "@edge1:ds_set_state"}
+    with pytest.raises(ConfigurationError, match="can't find mi command 'x@nowhere': no node 'nowhere'"):
+        parse_bwlist("w: x@nowhere", registry, elsewhere)
+    with pytest.raises(ConfigurationError, match="can't find mi command 'ds_set_state@edge1'"):
+        parse_bwlist("w: ds_set_state@edge1", registry)
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "cure"),
+    [
+        ("homer", (), "there is none; load proto_hep and give it a hep_id"),
+        ("homer", ("b", "a"), "which is no hep_id of proto_hep; it has 'a', 'b'"),
+        ("[a]", ("a",), "write 'a', without brackets"),
+    ],
+)
+def test_a_destination_that_is_none_is_told_with_a_remedy(name: str, known: tuple[str, ...], cure: str) -> None:
+    told = not_traced(name, known)
+    assert told.startswith(f"nothing is traced: trace_destination is '{name}'") and told.endswith(cure)
 
 
 @given(st.text("wb:, uptime"))

@@ -42,6 +42,13 @@ def test_lists_are_of_all_groups_or_of_one(host):
     assert host.mi("sr_list_identifiers", ["core"]) == {"Group": "core", "Identifiers": ["main"]}
 
 
+def test_groups_are_listed_from_the_newest_to_the_oldest(host):
+    host.core.status_report.register("drouting", status=1, details="")
+    assert [one["Name"] for one in host.mi("sr_list_status")] == ["drouting", "core"]
+    assert [one["Name"] for one in host.mi("sr_list_reports")] == ["drouting", "core"]
+    assert [one["Group"] for one in host.mi("sr_list_identifiers")] == ["drouting", "core"]
+
+
 def test_reports_tell_when_and_what(host):
     host.clock.now += 3
     host.core.core_is_ready()

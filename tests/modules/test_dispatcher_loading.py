@@ -137,7 +137,7 @@ def test_a_state_that_changes_during_a_reload_is_not_lost(table):
             for _ in range(20):
                 await asyncio.sleep(0)
             assert not reload.done()
-            script.host.services.mi.find("ds_set_state").handler("i", "1", "sip:127.0.0.1:7000")
+            script.host.services.mi.find("ds_set_state").ready(["i", "1", "sip:127.0.0.1:7000"])()
             await reload
 
         script.wait(both())

@@ -158,6 +158,7 @@ def test_urls_name_collections(parameters: dict[str, Any], engines: dict[str, st
     made = module(**parameters)
     assert offered(made) == engines
     assert engine_named(made.services.find, "nosuch") is None
+    assert engine_named(made.services.find, "local:") is engine_named(made.services.find, "local")
 
 
 @pytest.mark.parametrize(

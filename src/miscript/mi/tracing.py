@@ -14,7 +14,7 @@ import random
 import struct
 import time
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..errors import ConfigurationError, MIError
@@ -159,11 +159,12 @@ def trace_reply(text: str | bytes) -> str:
     return decode(_cut(text, MAX_REPLY))
 
 
-def parse_bwlist(text: str, registry: Registry) -> CommandList:
+def parse_bwlist(text: str, registry: Registry, elsewhere: Callable[[str], str] = lambda name: "") -> CommandList:
     """The value of `trace_bwlist`: `w:ds_list, which` (only these) or `b:ps` (all but these).
 
-    Commands of modules not yet loaded are unknown to `registry`.  Raises `ConfigurationError` with
-    the server's reason.
+    Commands of modules not yet loaded are unknown to `registry`.  `elsewhere` gives what a command of another node is
+    called, empty for those of this host; it raises `ValueError` when there is no such node.  Raises
+    `ConfigurationError` with the server's reason.
     """
     kind, colon, names = text.partition(":")
     kind = kind.strip(" ")
@@ -176,7 +177,16 @@ def parse_bwlist(text: str, registry: Registry) -> CommandList:
     if not names:
         raise _wrong_list(text, "no command in list")
     wanted = [name.strip(" ") for name in names.removesuffix(",").split(",")]
-    return CommandList(kind in "wW", frozenset(_canonical(name, text, registry) for name in wanted))
+    return CommandList(kind in "wW", frozenset(_canonical(name, text, registry, elsewhere) for name in wanted))
+
+
+def not_traced(name: str, known: Iterable[str]) -> str:
+    """Why `trace_destination` has no effect: nobody has a destination of that name.  OpenSIPS starts, so we do."""
+    if name.startswith("[") and name.endswith("]") and name[1:-1] in known:
+        return f"nothing is traced: trace_destination is '{name}', write '{name[1:-1]}', without brackets"
+    names = ", ".join(f"'{one}'" for one in sorted(known))
+    cure = f"it has {names}" if names else "there is none; load proto_hep and give it a hep_id"
+    return f"nothing is traced: trace_destination is '{name}', which is no hep_id of proto_hep; {cure}"
 
 
 class CorrelationIds:
@@ -201,9 +211,11 @@ class CorrelationIds:
 correlation_id = CorrelationIds()
 
 
-def _canonical(name: str, text: str, registry: Registry) -> str:
+def _canonical(name: str, text: str, registry: Registry, elsewhere: Callable[[str], str]) -> str:
     try:
-        return registry.resolve(name).full
+        return elsewhere(name) or registry.resolve(name).full
+    except ValueError as error:
+        raise _wrong_list(text, f"can't find mi command '{name}': {error}") from error
     except MIError:
         known = _ALWAYS_KNOWN.get(name)
     if known is None:

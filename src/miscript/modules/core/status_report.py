@@ -72,7 +72,7 @@ class CoreStatusReport(CorePart):
         if wanted is not None:
             return _statuses(self._group(wanted)[1])
         groups = self.status_report.groups
-        return [{"Name": name, "Identifiers": _statuses(found)} for name, found in groups.items()]
+        return [{"Name": name, "Identifiers": _statuses(found)} for name, found in _newest_first(groups)]
 
     @mi_command(
         "reports",
@@ -88,7 +88,7 @@ class CoreStatusReport(CorePart):
         wanted, name = text_or_none(group), text_or_none(identifier)
         if wanted is None:
             groups = self.status_report.groups
-            return [{"Name": name, "Identifiers": _all_reports(found)} for name, found in groups.items()]
+            return [{"Name": name, "Identifiers": _all_reports(found)} for name, found in _newest_first(groups)]
         _, identifiers = self._group(wanted)
         if name is None:
             return _all_reports(identifiers)
@@ -105,7 +105,7 @@ class CoreStatusReport(CorePart):
             name, found = self._group(wanted)
             return {"Group": name, "Identifiers": list(found)}
         groups = self.status_report.groups
-        return [{"Group": name, "Identifiers": list(found)} for name, found in groups.items()]
+        return [{"Group": name, "Identifiers": list(found)} for name, found in _newest_first(groups)]
 
     def _group(self, name: str) -> tuple[str, Mapping[str, Identifier]]:
         """The group of that name, in any case, as it calls itself."""
@@ -124,6 +124,10 @@ class CoreStatusReport(CorePart):
         except LookupError:
             return INT_MIN
         return status or INITIALIZING  # 0 would end the script
+
+
+def _newest_first(groups: Mapping[str, Mapping[str, Identifier]]) -> list[tuple[str, Mapping[str, Identifier]]]:
+    return list(groups.items())[::-1]
 
 
 def _called(identifiers: Mapping[str, Identifier], name: str) -> Identifier | None:

@@ -31,7 +31,7 @@ from ...exports import BoundAvp, BoundCommand, BoundVariable, Module, bound_func
 from ...mi.command import NO_RESULT, Command, Later
 from ...mi.jsonrpc import Params
 from ...mi.origin import Backend, Origin, Tracing
-from ...mi.tracing import Exchange, correlation_id, parse_bwlist, request_fields, trace_reply
+from ...mi.tracing import Exchange, correlation_id, not_traced, parse_bwlist, request_fields, trace_reply
 from ...mi.writer import ONLY_JSON, dumps_text
 from ...remote_commands import RemoteCommands
 from ...script.access import AvpAccess
@@ -67,16 +67,17 @@ class MiScript(Module):
 
     def init(self) -> None:
         """Find out where calls are traced to; without a destination of that name they are not."""
-        destination = self.services.trace_destinations.get(self.trace_destination)
-        if destination is not None:
-            wanted = self.trace_bwlist
-            commands = None if wanted is None else parse_bwlist(wanted, self.services.mi)
-            self._tracing = Tracing(destination, commands)
-        elif self.trace_destination:
-            log.warning("calls are not traced: there is no hep_id '%s'", self.trace_destination)
         self._origin = lru_cache(ORIGINS)(self._make_origin)
         self._default_node = self.default_node or self.services.find("default node") or ""
         self._remote = RemoteCommands(dict(os.environ), self._default_node)
+        destinations = self.services.trace_destinations
+        destination = destinations.get(self.trace_destination)
+        if destination is not None:
+            wanted = self.trace_bwlist
+            commands = None if wanted is None else parse_bwlist(wanted, self.services.mi, self._remote.name_of)
+            self._tracing = Tracing(destination, commands)
+        elif self.trace_destination:
+            log.warning("%s", not_traced(self.trace_destination, destinations))
 
     async def stop(self) -> None:
         """Let go of the nodes."""
