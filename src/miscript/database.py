@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 from .errors import ConfigurationError, MiscriptError
 from .late_pattern import late_pattern
-from .quick_dataclasses import dataclass
 
 Cell: TypeAlias = str | int | float | bytes | None
 """A value in a table.  Times are seconds since the epoch, decimals are floats."""

@@ -40,10 +40,10 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, TypeVar, get_args, get_origin
 
 from .errors import DeclarationError
-from .quick_dataclasses import dataclass
 from .script.signatures import (
     ALL_ROUTES,
     Argument,

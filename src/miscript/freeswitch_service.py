@@ -18,11 +18,11 @@ Source: OpenSIPS manual, module freeswitch; FreeSWITCH documentation, "Event Lis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from .errors import MiscriptError
 from .esl import Event, EventSocketAddress
-from .quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from .services import Services

@@ -8,10 +8,10 @@ ones of the same, go on meanwhile, and each client gets its answers in the order
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from .http.head import Head
-from .quick_dataclasses import dataclass, field
 from .trace import Address
 
 

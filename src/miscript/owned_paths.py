@@ -13,10 +13,10 @@ import secrets
 import socket
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from .errors import ConfigurationError
-from .quick_dataclasses import dataclass
 
 UNCHANGED: Final = -1
 MAX_SOCKET_PATH: Final = 107

@@ -17,12 +17,12 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import IntFlag
 from functools import cache, lru_cache
 from typing import Final
 
 from .errors import ConfigurationError
-from .quick_dataclasses import dataclass
 from .values import encode
 
 MATCH_LIMIT: Final = 1_000_000

@@ -9,10 +9,10 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from .errors import ConfigurationError
-from .quick_dataclasses import dataclass, field
 from .services import Tasks
 from .sip.sockets import ListeningSocket
 from .sip.syntax import SipSyntaxError

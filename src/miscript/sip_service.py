@@ -7,9 +7,9 @@ The host offers a `SipService` as `sip`; `sip_service(services)` gives it.  The 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
-from .quick_dataclasses import dataclass, field
 from .sip.message import Message
 from .sip.sockets import ListeningSocket, Target
 from .sip.uri import SipUri

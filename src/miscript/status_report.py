@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
-
-from .quick_dataclasses import dataclass, field
 
 MAIN: Final = "main"
 MAX_REPORTS: Final = 200

@@ -16,12 +16,12 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from .late_pattern import late_pattern
-from .quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

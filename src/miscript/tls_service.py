@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from .quick_dataclasses import dataclass
 from .values import Value
 
 Place: TypeAlias = tuple[str, int]

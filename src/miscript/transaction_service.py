@@ -13,10 +13,10 @@ dict for whoever wants to keep something beside it (by module name).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, cast
 
-from .quick_dataclasses import dataclass
 from .sip.branch import Branch
 from .sip.message import Message
 from .sip.sockets import ListeningSocket

@@ -7,10 +7,10 @@ is read as `{s.eval}` would.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .late_pattern import late_pattern
-from .quick_dataclasses import dataclass
 from .script.avps import avp_assign
 from .values import Value, text_of
 

@@ -7,9 +7,8 @@ table of its own, whose heading says where it belongs: `PARTITIONS › default �
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
-
-from ..quick_dataclasses import dataclass
 
 SEPARATOR: Final = " › "
 NAMING: Final = ("name", "Name", "id", "ID", "group", "event", "callid", "AOR", "uri", "URI")

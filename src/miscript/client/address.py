@@ -13,10 +13,9 @@ another place: `fifo:/run/kamailio/kamailio_rpc.fifo?server=kamailio`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
-
-from ..quick_dataclasses import dataclass
 
 DEFAULT_REPLY_DIR: Final = "/tmp/"
 SERVERS: Final = ("opensips", "kamailio")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Final
 
 from ..errors import AnswerTimeout, ClientError, ConnectError, ProtocolError
-from ..quick_dataclasses import dataclass
 
 DEADLINE: Final = 10.0
 RETRIES: Final = 2

@@ -17,12 +17,12 @@ from __future__ import annotations
 import os
 import re
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ..errors import reason
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass
 
 DEFAULT_FIFOS: Final = ("/run/opensips/opensips_fifo", "/var/run/opensips/opensips_fifo", "/tmp/opensips_fifo")
 DEFAULT_URL: Final = "http://127.0.0.1:8888/mi"

@@ -8,9 +8,9 @@ Source: OpenSIPS manual, modules freeswitch ("FreeSWITCH ESL URL") and freeswitc
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import Final
 
-from ..quick_dataclasses import dataclass, field
 from .errors import EslError
 
 DEFAULT_PORT: Final = 8021

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 import orjson
 
-from ..quick_dataclasses import dataclass
 from ..values import decode, encode
 from .errors import EslError
 from .framing import Message, header_of, read_headers

@@ -10,9 +10,9 @@ Source: FreeSWITCH documentation, "mod_event_socket".
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
-from ..quick_dataclasses import dataclass
 from ..values import decode
 from .errors import EslError
 

@@ -16,10 +16,10 @@ Source: FreeSWITCH documentation, "mod_event_socket".
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from ..quick_dataclasses import dataclass
 from ..values import decode
 from .errors import EslError
 from .event import Event, read_event

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Final
 
-from ..quick_dataclasses import dataclass
 from .errors import HepError
 
 HEADER_SIZE: Final = 6

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, TypeAlias
 
-from ..quick_dataclasses import dataclass
 from ..values import decode, encode
 from .packet import IpAddress, IpProtocol, Packet, ProtocolType
 from .payload import DEFAULT_DELIMITER, read_homer5_request, read_json_payload

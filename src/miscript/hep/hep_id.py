@@ -9,11 +9,11 @@ Source: OpenSIPS manual, proto_hep, "hep_id"; defaults and errors as observed.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Final, Literal, NoReturn, TypeAlias, get_args
 
 from ..errors import ConfigurationError
-from ..quick_dataclasses import dataclass
 
 Transport: TypeAlias = Literal["udp", "tcp", "tls"]
 

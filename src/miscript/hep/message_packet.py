@@ -8,9 +8,9 @@ Source: packets of OpenSIPS 4.1; OpenSIPS manual, modules proto_hep and tracer.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from ..quick_dataclasses import dataclass
 from ..trace import MessageEvent
 from .chunks import Chunk, ChunkType, Vendor
 from .mi_packet import endpoints

@@ -6,11 +6,11 @@ it went and when.  `codec.encode` and `codec.decode` turn packets into bytes and
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, TypeAlias
 
-from ..quick_dataclasses import dataclass
 from .chunks import Chunk, ChunkType, Vendor
 
 IpAddress: TypeAlias = IPv4Address | IPv6Address

@@ -13,10 +13,10 @@ and never written.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from ..quick_dataclasses import dataclass
 from .errors import HepError
 from .packet import Family, IpAddress, Packet, ProtocolType
 

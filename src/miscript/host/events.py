@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from ..quick_dataclasses import dataclass
 from ..services import Clock, Subscriber, Subscription
 from ..values import Value
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..catalog import LoadedCatalog
 from ..database import DatabaseError
 from ..errors import ConfigurationError, MiscriptError, ScriptError
-from ..quick_dataclasses import dataclass
 from ..script.checker import check
 from ..script.diagnostics import Diagnostic, Diagnostics
 from ..script.nodes import LoadModule, Script

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import socket as system_sockets
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from ..quick_dataclasses import dataclass, field
 from ..tcp_behaviour import TcpBehaviour
 
 

@@ -11,12 +11,11 @@ Source: RFC 9112 sections 2 to 6.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 import httptools
-
-from ..quick_dataclasses import dataclass, field
 
 MAX_HEAD: Final = 16384
 """Bytes of request line and header fields."""

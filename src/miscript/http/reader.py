@@ -10,9 +10,9 @@ Memory is bounded by the limits: `MAX_HEAD`, `max_body`, and what the caller fee
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
-from ..quick_dataclasses import dataclass
 from .head import MAX_HEAD, Head, Problem, parse_head
 
 MAX_CHUNK_LINE: Final = 256

@@ -19,11 +19,11 @@ import functools
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ..errors import DeclarationError, MIError
-from ..quick_dataclasses import KW_ONLY, dataclass, field
 from .jsonrpc import Params, invalid_params
 from .parameters import Raw, Reader, Unread, python_name, reader_for
 

@@ -20,12 +20,12 @@ Source: OpenSIPS manual, module mi_fifo; observed behaviour of OpenSIPS 4.1.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
 from ..errors import MIError
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass
 from .jsonrpc import INVALID_REQUEST, PARSE_ERROR, Batch, Failure, Request, parse
 
 PATIENCE: Final = 0.3

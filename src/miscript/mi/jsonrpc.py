@@ -15,13 +15,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
 from ..errors import MIError
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass, field
 from .writer import MAX_DEPTH, NumberAsWritten, compact, dumps_text, pretty
 
 __all__ = [

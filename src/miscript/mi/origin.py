@@ -6,10 +6,10 @@ registry with every request.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ..quick_dataclasses import dataclass
 from ..trace import NOWHERE, Address, TraceDestination
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ import re
 import types
 import typing
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar, cast
 
 from ..errors import DeclarationError, MIError
-from ..quick_dataclasses import dataclass
 from ..values import INT_MAX, INT_MIN
 from .jsonrpc import invalid_params
 

@@ -36,12 +36,12 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final, NoReturn, TypeAlias
 
 from ..errors import ConfigurationError, MIError
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass, field
 from .command import Command
 from .jsonrpc import Request
 from .origin import Identity, Origin

@@ -18,10 +18,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import NamedTuple, assert_never, cast
 
 from ..errors import DeclarationError, MIError
-from ..quick_dataclasses import dataclass
 from . import tracing
 from .command import NO_RESULT, Command, Later
 from .jsonrpc import (

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ..database import DatabaseError, Where, database_at, url_or_default
 from ..errors import ConfigurationError
 from ..exports import BoundText, BoundVariable, Module, bound_function, parameter
-from ..quick_dataclasses import dataclass
 from ..script.operations import BadArgument, text_argument
 from ..script.runtime import Run
 from ..script.signatures import Argument

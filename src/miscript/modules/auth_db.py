@@ -12,13 +12,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ..database import Cell, DatabaseError, Result, Where, check_version, checked_name, database_at, url_or_default
 from ..digest_service import DigestService, Verdict, digest_service
 from ..errors import ConfigurationError
 from ..exports import BoundText, BoundVariable, Module, bound_function, parameter
-from ..quick_dataclasses import dataclass
 from ..script.operations import text_argument
 from ..script.runtime import Run
 from ..script.signatures import Argument

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from ..cachedb import CacheError, NotANumber
 from ..database import Cell, Database, DatabaseError, Tables, Where, check_version, checked_name, database_at, masked
 from ..errors import ConfigurationError
 from ..exports import Module, parameter
-from ..quick_dataclasses import dataclass
 from ..services import Clock, Services
 
 __all__ = ["CachedbSql"]

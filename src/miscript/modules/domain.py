@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..database import Cell, Database, DatabaseError, Where, check_version, database_at, url_or_default
 from ..errors import ConfigurationError, MIError
 from ..exports import Module, Variable, mi_command, parameter, script_function
-from ..quick_dataclasses import dataclass, field
 from ..script.runtime import Run
 from ..services import Services
 from ..sip.message import Message

@@ -17,10 +17,10 @@ import fnmatch
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ..exports import BoundAvp, BoundConstant, BoundNumber, Module, bound_function
-from ..quick_dataclasses import dataclass
 from ..script.access import AvpAccess
 from ..script.avps import avp_assign
 from ..script.operations import number_argument, text_argument

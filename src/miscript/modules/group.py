@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from ..database import DatabaseError, Where, check_version, database_at, url_or_default
 from ..digest_service import digest_service
 from ..errors import ConfigurationError
 from ..exports import Module, WritableAvp, parameter, script_function
-from ..quick_dataclasses import dataclass
 from ..script.posix_regex import PatternError, compile_search
 from ..script.runtime import Run
 from ..services import Services

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ast
 import ipaddress
+from dataclasses import dataclass
 
-from ..quick_dataclasses import dataclass
 from ..values import INT_MAX, INT_MIN
 from . import nodes as n
 from .compile_variables import VariableCompiler

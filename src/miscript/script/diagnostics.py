@@ -10,9 +10,9 @@ remedy goes under `help`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
-from ..quick_dataclasses import dataclass
 from .source import Span
 
 Severity = Literal["error", "warning"]

@@ -5,9 +5,9 @@ The parser accepts a little more than the language; the checker refuses the rest
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..quick_dataclasses import dataclass
 from .source import Span
 
 

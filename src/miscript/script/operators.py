@@ -9,9 +9,8 @@ Source: OpenSIPS manual, "Script Operators"; observed precedences in docs/langua
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
-
-from ..quick_dataclasses import dataclass
 
 OperatorKind = Literal["logic", "bitwise", "arithmetic", "comparison", "assignment"]
 

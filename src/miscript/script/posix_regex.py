@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass
 from ..values import encode
 
 MAX_LENGTH = 16384

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from ..quick_dataclasses import dataclass, field
 from .nodes import Call, GlobalParameter, LoadModule, ModuleParameter, Route, Script, String, Template
 from .signatures import Catalog, Function, ModuleSignature, Parameter
 from .source import Span

@@ -11,9 +11,9 @@ import ast
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ..quick_dataclasses import dataclass, field
 from ..values import Value, plain_text, text_of
 from .operations import BadArgument
 

@@ -7,10 +7,10 @@ alone (a module that exists in OpenSIPS but not here) leaves out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ..quick_dataclasses import dataclass, field
 from ..values import Value
 
 if TYPE_CHECKING:

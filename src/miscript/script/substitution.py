@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..quick_dataclasses import dataclass
 from ..values import encode
 from .posix_regex import compile_pattern
 

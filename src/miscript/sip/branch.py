@@ -6,7 +6,8 @@ speak of.  Source: OpenSIPS manual, "Core Variables"; RFC 3261 section 16.6.
 
 from __future__ import annotations
 
-from ..quick_dataclasses import dataclass, field
+from dataclasses import dataclass, field
+
 from .sockets import ListeningSocket
 
 MAX_Q = 1000

@@ -11,10 +11,10 @@ import base64
 import binascii
 import zlib
 from collections.abc import Collection
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from ..quick_dataclasses import dataclass
 from ..values import encode
 from .headers import HeaderField, header_key
 from .message import DEFAULT_LIMITS, Message

@@ -6,8 +6,8 @@ Source: OpenSIPS manual, module dialog, "Dialog profiling".
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from ..quick_dataclasses import dataclass, field
 from .dialogs import Dialog
 
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Final, NamedTuple
 
-from ..quick_dataclasses import dataclass, field
 from ..values import Value, encode
 from .sockets import ListeningSocket
 

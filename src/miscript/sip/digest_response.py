@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 
-from ..quick_dataclasses import dataclass
 from ..values import encode
 from .digest import parse_digest
 from .syntax import SipSyntaxError

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import accumulate
 from operator import itemgetter
 from typing import NamedTuple
 
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass
 from ..values import decode, encode
 from .headers import HeaderField
 from .syntax import SipSyntaxError

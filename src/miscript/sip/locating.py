@@ -9,10 +9,9 @@ Source: RFC 3263 section 4 (finding the server), RFC 2782 (priority and weight o
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from ..quick_dataclasses import dataclass
 from .sockets import DEFAULT_PORTS, ListeningSocket, Target, ip_address
 from .uri import SipUri
 

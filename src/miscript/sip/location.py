@@ -11,11 +11,10 @@ Source: RFC 3261 section 10 (registrations); OpenSIPS manual, module usrloc.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, TypeAlias
 
-from ..quick_dataclasses import dataclass, field
 from .branch import NO_Q
 from .name_addr import NameAddr
 from .shards import Shards

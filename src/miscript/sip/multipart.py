@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass, field
 from ..values import encode
 from .headers import scan_headers
 from .parameters import Parameters

@@ -6,10 +6,10 @@ first semicolon belongs to the header field, not to the URI.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass
 from .parameters import NO_PARAMETERS, Parameters, parse_parameters
 from .syntax import CACHED_LENGTH, CACHED_VALUES, QUOTED, SipSyntaxError, found_at, skip_blanks, unquote
 from .uri import SipUri

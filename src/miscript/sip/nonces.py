@@ -14,10 +14,10 @@ import base64
 import binascii
 import hmac
 import struct
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ..quick_dataclasses import dataclass
 from .digest_response import Algorithm
 
 MOST_REMEMBERED: Final = 100_000

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass
 from .syntax import CACHED_LENGTH, CACHED_VALUES, QUOTED, SipSyntaxError, found_at, skip_blanks
 
 MAX_PARAMETERS = 256

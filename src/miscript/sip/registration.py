@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from ..errors import MiscriptError
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass
 from ..values import decode, encode
 from .branch import MAX_Q, NO_Q
 from .location import ALL_METHODS, PERMANENT, Contact, method_mask

@@ -12,12 +12,11 @@ sipmsgops.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final, Self
 
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass, field
 
 MAX_LINES: Final = 4096
 """Lines that are read one by one; what follows them is kept as the last one."""

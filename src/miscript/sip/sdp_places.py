@@ -12,12 +12,11 @@ and following; observed reads of OpenSIPS 4.1.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, NamedTuple
 
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass
 from .sdp import sdp_lines
 from .syntax import SipSyntaxError
 

@@ -7,11 +7,10 @@ accessors give meaning to the parts.  Source: RFC 3261 section 19.1 and 25.1; RF
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..late_pattern import late_pattern
-from ..quick_dataclasses import dataclass
 from .parameters import NO_PARAMETERS, Parameters
 from .syntax import CACHED_LENGTH, CACHED_VALUES, HOST, SipSyntaxError, expect, found_at
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ..quick_dataclasses import dataclass
 from .sockets import ListeningSocket
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -24,7 +25,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..database import Cell, DatabaseError, Tables, Where
 from ..errors import reason
-from ..quick_dataclasses import dataclass
 from .cells import plain_row
 from .tables import PORTION, Shapes, SqlTables
 

@@ -8,12 +8,11 @@ Source: OpenSIPS 4.1, database schema (`db/schema`) and the modules' manuals.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
-
-from ..quick_dataclasses import dataclass
 
 LONG_AGO: Final = "1900-01-01 00:00:01"
 

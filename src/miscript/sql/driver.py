@@ -12,12 +12,12 @@ import importlib
 import logging
 import sqlite3
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..database import masked
 from ..errors import ConfigurationError
-from ..quick_dataclasses import dataclass, field
 from .urls import ServerUrl, file_of, server_url, ssl_context
 
 if TYPE_CHECKING:

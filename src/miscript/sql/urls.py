@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..database import masked
 from ..errors import ConfigurationError
-from ..quick_dataclasses import dataclass, field
 
 SSL_MODES: Final = ("disable", "prefer", "require", "verify-ca", "verify-full")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -17,7 +18,6 @@ from ..host.embedding import call_command
 from ..host.host import Host
 from ..host.loading import Source
 from ..host.runs import Budget
-from ..quick_dataclasses import dataclass
 from ..script.diagnostics import Diagnostic
 from ..script.runtime import Run
 from ..sip import Message

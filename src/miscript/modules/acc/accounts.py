@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from ...quick_dataclasses import dataclass, field
 from ...sip.dialogs import Dialog
 from ...values import Value
 

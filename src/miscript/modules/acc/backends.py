@@ -14,11 +14,11 @@ import logging.handlers
 import os
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol
 
 from ...database import Cell, Database, DatabaseError
 from ...log_lines import OneLine
-from ...quick_dataclasses import dataclass, field
 from ...services import Events
 from .accounts import BackEnd, Fields
 from .records import Columns, Kind, Record

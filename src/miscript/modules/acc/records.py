@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 from ...database import Cell
-from ...quick_dataclasses import dataclass, field
 from ...sip.message import Message
 from ...sip.syntax import SipSyntaxError
 from ...values import Value, plain_text

@@ -16,9 +16,8 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
-
-from ...quick_dataclasses import dataclass
 
 Word: TypeAlias = "bytes | str | int"
 

@@ -6,9 +6,9 @@ Source: Redis Cluster specification, "Redirection and resharding" (MOVED, ASK).
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
-from ...quick_dataclasses import dataclass
 from .connection import Place
 from .topology import SLOTS
 

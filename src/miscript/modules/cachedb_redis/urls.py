@@ -9,10 +9,10 @@ Source: OpenSIPS manual, module cachedb_redis, `cachedb_url`.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from ...errors import ConfigurationError
-from ...quick_dataclasses import dataclass
 
 PORT: Final = 6379
 _PARAMETERS: Final = ("socket", "tls_domain")

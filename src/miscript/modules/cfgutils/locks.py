@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from ...quick_dataclasses import dataclass, field
 from ...script.runtime import Run
 
 

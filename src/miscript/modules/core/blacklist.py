@@ -6,9 +6,9 @@ Source: OpenSIPS manual, "Core Parameters" (`dst_blacklist`); observed answers o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from ...errors import ConfigurationError
-from ...quick_dataclasses import dataclass, field
 from .blacklist_rules import Address, Destination, Rule, parse_script_rule
 
 READ_ONLY, EXPIRE, DEFAULT = "read-only", "expire", "default"

@@ -10,10 +10,10 @@ Source: OpenSIPS manual, "Core Parameters", `dst_blacklist`; "Management Interfa
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, TypeAlias
 
-from ...quick_dataclasses import dataclass
 from .tcp import PROTOCOLS
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address

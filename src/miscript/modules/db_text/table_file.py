@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
 from ...database import Cell, DatabaseError
-from ...quick_dataclasses import dataclass
 
 Row: TypeAlias = tuple[Cell, ...]
 

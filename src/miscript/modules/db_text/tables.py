@@ -11,11 +11,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from ...database import Cell, DatabaseError, Result, Where, checked_name
-from ...quick_dataclasses import dataclass, field
 from .table_file import Column, Row, Type, comparable, fitting
 
 log = logging.getLogger("miscript.db_text")

@@ -11,11 +11,11 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ...deadlines import Deadline, Deadlines
 from ...dialog_service import StateWatcher
-from ...quick_dataclasses import dataclass, field
 from ...services import Counter, Services
 from ...sip.dialog_profiles import Profiles
 from ...sip.dialogs import Dialog, DialogEvent, DialogState, DialogTable, Leg

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final
 
-from ...quick_dataclasses import dataclass, field
 from ...sip.dialogs import Dialog, Direction, Leg, Matched
 
 NAME: Final = "dialog"

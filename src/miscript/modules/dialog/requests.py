@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
 
-from ...quick_dataclasses import dataclass
 from ...services import Services
 from ...sip.dialogs import Dialog, DialogEvent, DialogState, Leg
 from ...sip.message import Message

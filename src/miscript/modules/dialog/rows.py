@@ -12,10 +12,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from ...database import Cell, DatabaseError
-from ...quick_dataclasses import dataclass, field
 from ...sip.dialogs import MAX_CSEQ, Dialog, DialogId, DialogState, Leg
 from ...sip.name_addr import NameAddr
 from ...sip.sockets import ListeningSocket

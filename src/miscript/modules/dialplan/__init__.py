@@ -12,13 +12,13 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ...database import Database, DatabaseError, database_at, masked, url_or_default
 from ...errors import ConfigurationError, MIError
 from ...exports import Module, Writable, mi_command, parameter, script_function
 from ...pcre import pcre_library
-from ...quick_dataclasses import dataclass
 from ...script.runtime import Run
 from ...services import Services
 from ...status_report import StatusReport

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from ...database import Cell, Database, DatabaseError, Where, check_version
 from ...pcre import PcrePattern
-from ...quick_dataclasses import dataclass, field
 from ...table_cells import Turns, number_cell, text_cell
 from ...time_recurrence import TimeCondition, TimeRecurrenceError, parse_time_recurrence
 from ...values import INT_MAX, INT_MIN, encode

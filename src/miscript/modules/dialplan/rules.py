@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, TypeAlias
 
 from ...pcre import PcreError, PcreMatch, PcreOption, PcrePattern
-from ...quick_dataclasses import dataclass, field
 from ...time_recurrence import TimeCondition
 from ...values import decode, encode
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from ...quick_dataclasses import dataclass
 from ...script.runtime import EventParameters, Run, call_named
 from ...sip.digest import parse_digest
 from ...sip.message import Message

@@ -9,11 +9,11 @@ Source: OpenSIPS manual, module dispatcher; observed answers of OpenSIPS 4.1.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import accumulate
 from typing import TypeAlias
 
-from ...quick_dataclasses import dataclass, field
 from ...sip.sockets import ListeningSocket
 
 Place: TypeAlias = tuple[str, str, int]

@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from ...database import Cell, Database, DatabaseError, check_version
 from ...freeswitch_figures import SCHEME
-from ...quick_dataclasses import dataclass, field
 from ...sip.sockets import ListeningSocket, Target, ip_address
 from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri

@@ -10,11 +10,11 @@ OpenSIPS 4.1.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from ...probing import Heard, Probe, Prober
-from ...quick_dataclasses import dataclass
 from ...sip.sockets import ListeningSocket
 from .destinations import Destination, State
 from .partition import Partition

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ...blacklist_service import named_numbers
 from ...errors import ConfigurationError
-from ...quick_dataclasses import dataclass
 from ...variable_spec import VariableSpec
 
 DEFAULT: Final = "default"

@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ...quick_dataclasses import dataclass
 from ...script.runtime import Run
 from ...script.signatures import VariableAccess
 from ...sip.message import Message

@@ -6,8 +6,8 @@ Source: OpenSIPS manual, module drouting, "define_blacklist"; observed answers o
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from ...quick_dataclasses import dataclass
 from ...sip.sockets import Target
 from .partitions import DEFAULT
 from .routing_data import RoutingData

@@ -8,10 +8,9 @@ Source: OpenSIPS manual, module drouting, "Routing Rules" and "Carriers" (`gwlis
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
-
-from ...quick_dataclasses import dataclass
 
 MAX_ENTRIES: Final = 1000
 """Entries of one list."""

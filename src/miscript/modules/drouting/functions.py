@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ...database import DatabaseError, Where
 from ...exports import Writable, script_function
-from ...quick_dataclasses import dataclass
 from ...script.runtime import Run
 from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri

@@ -5,10 +5,10 @@ Source: OpenSIPS manual, module drouting, "Destination/Gateways", "Carriers" and
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from ...quick_dataclasses import dataclass, field
 from ...sip.sockets import DEFAULT_PORTS, ListeningSocket, Target, ip_address
 from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri

@@ -15,10 +15,10 @@ import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from ...database import Cell, Database, Tables, check_version
-from ...quick_dataclasses import dataclass, field
 from ...sip.sockets import ListeningSocket, Target
 from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from ...database import Cell, Database, DatabaseError, Where
-from ...quick_dataclasses import dataclass, field
 from ...script.runtime import Run
 from ...services import Services
 from ...status_report import StatusReport

@@ -6,11 +6,11 @@ Source: OpenSIPS manual, module drouting, "Probing and Disabling destinations"; 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from ...probing import Heard, Probe, Prober
-from ...quick_dataclasses import dataclass
 from ...sip.sockets import ListeningSocket
 from .gateways import Gateway, State
 from .partitions import Partition

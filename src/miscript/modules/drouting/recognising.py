@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ...exports import Variable, script_function
-from ...quick_dataclasses import dataclass
 from ...script.runtime import Run
 from ...sip.message import Message
 from ...sip.sockets import DEFAULT_PORTS, Target

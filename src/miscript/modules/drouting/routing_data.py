@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ...quick_dataclasses import dataclass, field
 from .destinations import ID_CHARACTERS, BadList, Listed, parse_destinations
 from .gateways import Carrier, Gateway
 from .rules import FREED_AT_ONCE, Rule, RuleTable

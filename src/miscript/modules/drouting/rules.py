@@ -16,9 +16,9 @@ import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
-from ...quick_dataclasses import dataclass, field
 from ...values import decode, encode
 
 MAX_GROUPS: Final = 1000

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from ...database import url_or_default
 from ...errors import ConfigurationError
 from ...probing import checked_probe, reply_codes
-from ...quick_dataclasses import dataclass
 from ...variable_spec import VariableSpec
 from .blacklists import GatewayBlacklist
 from .loading import TableNames

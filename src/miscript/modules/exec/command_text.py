@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, TypeAlias
-
-from ...quick_dataclasses import dataclass, field
 
 Piece: TypeAlias = str | int
 """A text of the script, or the number of a value."""

@@ -11,10 +11,10 @@ import logging
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ...errors import MiscriptError
-from ...quick_dataclasses import dataclass
 from ...services import Services
 from .child import Child
 

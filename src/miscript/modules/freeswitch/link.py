@@ -21,7 +21,7 @@ import socket as sockets
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, assert_never
 
@@ -39,7 +39,6 @@ from ...esl import (
 )
 from ...esl import commands as write
 from ...freeswitch_service import FreeswitchError, FreeswitchSocket, Heartbeat, Listener
-from ...quick_dataclasses import dataclass
 from ...services import Clock
 from .backoff import pause_after
 from .heartbeats import NAME as HEARTBEAT

@@ -8,12 +8,12 @@ Source: OpenSIPS manual, module freeswitch_scripting; database schema 4.1 (table
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ...database import Cell, Database, DatabaseError, check_version
 from ...esl import EslError, EventSocketAddress, subscriptions
 from ...esl.address import DEFAULT_PORT
-from ...quick_dataclasses import dataclass
 
 TABLE_VERSION: Final = 1
 MAX_ROWS: Final = 1000

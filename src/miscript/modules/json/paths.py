@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from ...quick_dataclasses import dataclass
 from ...script.access import name_of
 from ...script.nodes import Template, Variable
 from ...script.runtime import Run

@@ -10,12 +10,12 @@ A slash is written `\\/`, except in `COMPACT_NOESCAPE`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any, Final
 
 import orjson
 
-from ...quick_dataclasses import dataclass
 from .document import Json, NumberText
 
 _quote: Callable[[str], str] = encode_basestring

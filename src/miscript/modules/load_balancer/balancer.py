@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from ...blacklist_service import blacklist_service
 from ...database import Database, DatabaseError
 from ...freeswitch_figures import FreeswitchFigures
 from ...freeswitch_service import FreeswitchError
-from ...quick_dataclasses import dataclass, field
 from ...services import Services
 from ...sip.dialogs import Dialog, DialogState
 from ...sip.sockets import Target

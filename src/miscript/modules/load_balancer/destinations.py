@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
 from typing import Final, TypeAlias
 
 from ...freeswitch_figures import SCHEME
 from ...freeswitch_service import Heartbeat
-from ...quick_dataclasses import dataclass, field
 
 log = logging.getLogger("miscript.load_balancer")
 

@@ -13,9 +13,8 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeAlias
-
-from ...quick_dataclasses import dataclass
 
 PATIENCE: Final = 5.0
 """Seconds in which a client must take something of its answer."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from ...mi.jsonrpc import SERVER_ERROR
 from ...mi.writer import dumps_text
-from ...quick_dataclasses import dataclass
 from ...script.access import VarAccess
 from ...script.runtime import Run
 from ...script.signatures import VariableAccess

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Final
 
 from ...errors import MIError
 from ...mi.command import Command
 from ...mi.jsonrpc import Params
-from ...quick_dataclasses import dataclass
 from ...values import Value, plain_text
 
 log = logging.getLogger("miscript.mi_script")

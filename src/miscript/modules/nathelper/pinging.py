@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from ...deadlines import Deadline, Deadlines
 from ...location_service import LocationService
-from ...quick_dataclasses import dataclass
 from ...services import Services
 from ...sip.location import Contact, LocationTable
 from ...sip.message import Message

@@ -8,9 +8,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from ...quick_dataclasses import dataclass
 from ...sip.multipart import body_parts, media_type
 from ...sip.syntax import SipSyntaxError
 

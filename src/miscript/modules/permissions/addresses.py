@@ -11,10 +11,10 @@ from __future__ import annotations
 import socket
 from bisect import insort
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from ...glob_pattern import glob_matcher
-from ...quick_dataclasses import dataclass, field
 
 ANY_GROUP: Final = 0
 ANY_PORT: Final = 0

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ...database import Cell, Database, DatabaseError, check_version
-from ...quick_dataclasses import dataclass
 from ...table_cells import Turns, number_cell, reading, text_cell
 from ...values import INT_MAX
 from .addresses import NONE, AddressBook, Entry, network_of, packed_address, transport_named

@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ...database import Database
 from ...errors import ConfigurationError
-from ...quick_dataclasses import dataclass, field
 from .addresses import AddressBook
 from .loading import Columns, let_go, load
 

@@ -9,10 +9,10 @@ Source: OpenSIPS manual, module permissions.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ...quick_dataclasses import dataclass, field
 from ...values import decode
 from .rules import Rule, RuleError, Rules, parse_rules
 

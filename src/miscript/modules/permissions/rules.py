@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from ...quick_dataclasses import dataclass
 from ...script.posix_regex import PatternError, compile_search
 
 MAX_RULES: Final = 10_000

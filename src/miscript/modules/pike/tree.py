@@ -11,10 +11,9 @@ Source: OpenSIPS manual, module pike; observed limits of OpenSIPS 4.1.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
-
-from ...quick_dataclasses import dataclass
 
 MAX_NODES: Final = 1_000_000
 """Nodes at a time; when there are so many, requests from elsewhere are not counted."""

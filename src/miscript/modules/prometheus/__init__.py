@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Coroutine, Iterable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -19,7 +20,6 @@ from ...errors import ConfigurationError
 from ...exports import Module, parameter, script_function
 from ...http.response import JSON
 from ...http_server import HttpRequest, HttpServer, Reply
-from ...quick_dataclasses import dataclass
 from ...script.runtime import Run
 from ...services import Counter
 from .labels import parse_rule

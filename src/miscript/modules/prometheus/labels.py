@@ -7,9 +7,9 @@ as they are.  The first rule of a group that matches counts; what does not give 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from ...errors import ConfigurationError
-from ...quick_dataclasses import dataclass
 from ...script.posix_regex import PatternError, compile_pattern
 from ...values import decode, encode
 

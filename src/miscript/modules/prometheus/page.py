@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
-
-from ...quick_dataclasses import dataclass, field
 
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 

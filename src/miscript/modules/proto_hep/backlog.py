@@ -6,11 +6,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from ...log_levels import PYTHON_LEVELS, LogLevel
-from ...quick_dataclasses import dataclass
 
 log = logging.getLogger("miscript.proto_hep")
 

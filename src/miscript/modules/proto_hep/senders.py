@@ -13,10 +13,10 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, Protocol
 
-from ...quick_dataclasses import dataclass
 from ...services import Counter
 from .backlog import Backlog, Drop, Health
 from .sockets import LocalSocket

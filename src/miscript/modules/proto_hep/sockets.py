@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ...hep.hep_id import Transport
-from ...quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,9 @@ Source: OpenSIPS manual, module ratelimit.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import assert_never
-
-from ...quick_dataclasses import dataclass, field
 
 
 class Algorithm(Enum):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ...quick_dataclasses import dataclass
 from ...script.posix_regex import PatternError, compile_pattern
 from ...sip.location import Match, Matching
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ...answering import answer
 from ...location_service import LocationService
-from ...quick_dataclasses import dataclass
 from ...script.runtime import Run
 from ...services import Counter, Services
 from ...sip.branch import NO_Q

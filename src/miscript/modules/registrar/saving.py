@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from ...quick_dataclasses import dataclass
 from ...sip.location import Contact, LocationTable, Matching, Record
 from ...sip.registration import RegistrationRefused, Wish, bad_request
 

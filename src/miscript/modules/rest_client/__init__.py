@@ -14,12 +14,12 @@ import logging
 import re
 import ssl
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ...errors import ConfigurationError
 from ...exports import Module, Writable, async_function, parameter, script_function
-from ...quick_dataclasses import dataclass
 from ...script.runtime import Pending, Run
 from ...script.signatures import VariableAccess
 from ...services import Services

@@ -12,13 +12,13 @@ import asyncio
 import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_from_bytes
 
 from ...errors import ConfigurationError
-from ...quick_dataclasses import dataclass, field
 from ...services import Clock
 from ...trace import NOWHERE, Address
 from ...values import encode

@@ -5,7 +5,8 @@ Source: RFC 3261 section 16.6 step 4; OpenSIPS manual, module rr; RFC 5658 (two 
 
 from __future__ import annotations
 
-from ...quick_dataclasses import dataclass
+from dataclasses import dataclass
+
 from ...sip.message import Message
 from ...sip.sockets import ListeningSocket
 

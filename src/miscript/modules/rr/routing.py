@@ -5,7 +5,8 @@ Source: RFC 3261 sections 16.4, 16.5, 16.6 step 6 and 16.12; OpenSIPS manual, mo
 
 from __future__ import annotations
 
-from ...quick_dataclasses import dataclass, field
+from dataclasses import dataclass, field
+
 from ...sip.headers import HeaderField
 from ...sip.message import Message
 from ...sip.name_addr import NameAddr

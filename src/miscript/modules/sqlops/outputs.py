@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ...database import Cell, Result
 from ...errors import ConfigurationError
-from ...quick_dataclasses import dataclass
 from ...script.access import AvpAccess
 from ...script.runtime import Run
 from ...script.signatures import Argument, VariableAccess, VariableInText

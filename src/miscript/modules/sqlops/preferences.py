@@ -9,11 +9,11 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from ...database import Cell, Database, Where
 from ...errors import ConfigurationError
-from ...quick_dataclasses import dataclass, field
 from ...script.runtime import Run
 from ...script.signatures import Argument, VariableInText
 from ...sip.syntax import SipSyntaxError

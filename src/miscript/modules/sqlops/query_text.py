@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from ...database import Cell
-from ...quick_dataclasses import dataclass, field
 from ...script.runtime import Run
 from ...script.signatures import Argument, VariableInText
 from ...values import text_of

@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ...errors import ConfigurationError
-from ...quick_dataclasses import dataclass
 
 log = logging.getLogger("miscript.statistics")
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
-
-from ...quick_dataclasses import dataclass
 
 SEQUENCE: Final = 0x30
 SET: Final = 0x31

@@ -8,10 +8,10 @@ Source: OpenSIPS manual, module tls_mgm; the table of OpenSIPS 4.1 (version 3).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from ...database import Cell, Database, check_version
-from ...quick_dataclasses import dataclass
 from ...table_cells import number_cell, text_cell
 from .settings import DomainSettings
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from fnmatch import translate
 from typing import Final
 
-from ...quick_dataclasses import dataclass, field
 from ...sip.sockets import split_host
 from ...tls_service import Place, TlsDomain
 from .settings import ANY, NO_NAME, DomainSettings

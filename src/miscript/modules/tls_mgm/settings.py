@@ -15,12 +15,12 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from ...certificate_files import PairRefused, load_pair
 from ...errors import ConfigurationError
-from ...quick_dataclasses import dataclass, field
 from ...tls_service import TlsDomain
 
 DEFAULT_CERTIFICATE: Final = "/etc/opensips/tls/cert.pem"

@@ -6,10 +6,10 @@ The transaction does not do that: the ACK of a 2xx is none of its own.  Source: 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ...deadlines import Deadline, Deadlines
-from ...quick_dataclasses import dataclass
 from ...sip.message import Message
 from ...sip.transactions import Timers
 

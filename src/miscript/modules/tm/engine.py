@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
 
 from ...deadlines import FOREVER, Deadlines
-from ...quick_dataclasses import dataclass, field
 from ...script.runtime import Run
 from ...services import Counter, Services
 from ...sip.message import Message

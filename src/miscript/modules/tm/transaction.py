@@ -6,10 +6,10 @@ Plain state without behaviour of its own; `engine` makes things happen.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...deadlines import Deadline
-from ...quick_dataclasses import dataclass, field
 from ...sip.branch import Branch
 from ...sip.message import Message
 from ...sip.sockets import ListeningSocket, Target

@@ -16,11 +16,11 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ...errors import ConfigurationError
 from ...exports import Constant, script_function
-from ...quick_dataclasses import dataclass
 from ...script.runtime import Run
 from ...sip.message import Message
 from ...sip.name_addr import NameAddr

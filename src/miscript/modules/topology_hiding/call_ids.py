@@ -9,10 +9,10 @@ the form is that of OpenSIPS 4.1, so that several nodes can share calls.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import cycle
 from typing import Final
 
-from ...quick_dataclasses import dataclass
 from ...values import decode, encode
 from .words import from_base64, to_base64
 

@@ -14,10 +14,10 @@ import hashlib
 import hmac
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ...errors import ConfigurationError
-from ...quick_dataclasses import dataclass
 from ...values import decode, encode
 from .words import from_base32, from_base64, to_base32, to_base64
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
-from ...quick_dataclasses import dataclass, field
 from ...sip.dialogs import Dialog, DialogState
 
 LATE_SECONDS: Final = 64

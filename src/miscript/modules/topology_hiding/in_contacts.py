@@ -9,10 +9,9 @@ Source: OpenSIPS manual, module topology_hiding.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from ...quick_dataclasses import dataclass
 from ...script.runtime import Run
 from ...services import Services
 from ...sip.message import Message

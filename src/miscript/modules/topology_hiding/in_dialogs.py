@@ -6,10 +6,10 @@ Source: OpenSIPS manual, module topology_hiding; observed Contacts of OpenSIPS 4
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Final
 
 from ...dialog_service import DialogService
-from ...quick_dataclasses import dataclass
 from ...script.runtime import Run
 from ...services import Services
 from ...sip.dialogs import Dialog, Direction, Leg, MatchMode

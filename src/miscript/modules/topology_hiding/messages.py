@@ -9,9 +9,9 @@ Source: RFC 3261 sections 12.2.1.1, 16.6, 16.7 and 18.2; OpenSIPS manual, module
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from ...quick_dataclasses import dataclass
 from ...sip.message import Message
 from ...sip.name_addr import NameAddr
 from ...sip.replies import marked_via

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum, Flag, auto
 from typing import Final
 
 from ...errors import ConfigurationError
 from ...log_levels import LogLevel
-from ...quick_dataclasses import dataclass
 from ...sip.message import Message
 from ...sip.sockets import ip_address, split_host
 from ...sip.syntax import SipSyntaxError

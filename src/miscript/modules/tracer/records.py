@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from ...quick_dataclasses import dataclass, field
 from ...sip.message import Message
 from ...sip.name_addr import NameAddr
 from ...sip.syntax import SipSyntaxError

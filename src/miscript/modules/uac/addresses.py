@@ -11,9 +11,9 @@ import binascii
 import hashlib
 import hmac
 import re
+from dataclasses import dataclass
 from typing import Final
 
-from ...quick_dataclasses import dataclass
 from ...sip.name_addr import NameAddr
 from ...sip.syntax import SipSyntaxError
 from ...sip.uri import SipUri

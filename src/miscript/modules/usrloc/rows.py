@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ...database import Cell, DatabaseError
 from ...late_pattern import late_pattern
-from ...quick_dataclasses import dataclass
 from ...sip.branch import MAX_Q, NO_Q
 from ...sip.location import ALL_METHODS, Contact, Record, shared_text
 from ...sip.sockets import ListeningSocket

@@ -10,13 +10,13 @@ Source: OpenSIPS manual, module usrloc (`working_mode_preset`, `restart_persiste
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import Final
 
 from ...database import Cell, Database, DatabaseError, Where, check_version
 from ...errors import ConfigurationError
-from ...quick_dataclasses import dataclass
 from ...services import Clock
 from ...sip.location import Contact, LocationTable, Record
 from ...table_mirror import TableMirror

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from inspect import cleandoc
-
-from ...quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ Source: RFC 3261 section 17, RFC 6026.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from ...quick_dataclasses import dataclass
 from .table import (
     CLIENT,
     INVITE_CLIENT,

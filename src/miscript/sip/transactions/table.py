@@ -10,10 +10,9 @@ section 16.8 (timer C of a proxy).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
-
-from ...quick_dataclasses import dataclass
 
 
 class _Key(Enum):
