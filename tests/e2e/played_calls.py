@@ -6,7 +6,7 @@ Unlike `real_peers`, nothing is answered by itself; a message that comes again i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import miscript
@@ -109,15 +109,17 @@ class Play:
 
     async def until(self, text: str) -> None:
         """Wait until the script has printed a text."""
+        await self.until_true(lambda: text in self.output)
+
+    async def until_true(self, condition: Callable[[], object]) -> None:
+        """Wait for something in this process."""
         async with asyncio.timeout(SOON):
-            while text not in self.output:  # noqa: ASYNC110  # what a script prints sets no event
+            while not condition():  # noqa: ASYNC110  # what real sockets do sets no event
                 await asyncio.sleep(0.002)
 
     async def printed(self, text: str) -> None:
         """Wait until the script has printed as much as a text, and compare."""
-        async with asyncio.timeout(SOON):
-            while len(self.output) < len(text):  # noqa: ASYNC110  # what a script prints sets no event
-                await asyncio.sleep(0.002)
+        await self.until_true(lambda: len(self.output) >= len(text))
         assert self.output == text
 
 

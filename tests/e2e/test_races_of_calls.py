@@ -92,3 +92,18 @@ async def test_a_cancel_that_comes_again_is_answered_again_and_relayed_once():
         assert await bob.told(1) == ["CANCEL"]
         now.answer(bob, to_bob, 487)
         assert await bob.told(1) == ["ACK"]
+
+
+async def test_each_reply_to_us_is_counted_also_those_that_come_again():
+    script = 'route { if (is_method("INVITE")) $du = "sip:127.0.0.1:@bob@"; t_relay(); }'
+    async with phone() as bob, play(script, bob=bob.port) as now:
+        now.ask()
+        to_bob = await bob.next()
+        now.answer(bob, to_bob, 180)
+        assert await now.alice.told(2) == [100, 180]
+        now.ask("CANCEL")
+        now.answer(bob, await bob.next(), 200)
+        for _ in range(3):
+            now.answer(bob, to_bob, 487)
+        received = now.host.services.statistics.find("tm:received_replies")
+        await now.until_true(lambda: received.value == 5)

@@ -82,13 +82,11 @@ def test_what_cannot_be_answered_is_counted(script, data, counters):
 
 
 def test_the_error_route_answers_bad_requests_where_there_is_one():
-    text = (
-        f'socket=udp:10.0.0.9:5060\n{ECHO}error_route {{ xlog("$err.rcode $err.info"); sl_send_reply(499, "Mine"); }}'
-    )
+    text = f'socket=udp:10.0.0.9:5060\n{ECHO}error_route {{ xlog("$err.rcode $err.level $err.info"); sl_send_reply(499, "Mine"); }}'
     with RunningScript(text, network=MemoryNetwork()) as script:
         script.alice = script.network.peer("udp:10.0.0.1:5060")
         assert sent(script, GOOD.replace(b"Call-ID: 1\r\n", b"")) == [(499, "Mine")]
-        assert script.output == "400 Missing Call-ID"
+        assert script.output == "400 3 Missing Call-ID"
 
 
 def test_a_flood_is_counted_and_costs_no_memory(script, monkeypatch):

@@ -288,7 +288,7 @@ class SipElement:
             return
 
         def prepare(run: Run) -> None:
-            run.error = ErrorInfo(1, 2, reason, status, reason)
+            run.error = ErrorInfo(1, 3, reason, status, reason)
 
         await self._routes.run_route("error_route", "", message=request, prepare=prepare)
 

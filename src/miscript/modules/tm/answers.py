@@ -47,6 +47,7 @@ class Answers:
         branch = None if key is None else self.engine.branches.get(key)
         if key is None or branch is None or reply.status is None:
             return False
+        self.engine.count("received_replies")
         event = event_of_status(reply.status)
         if key[1] == "CANCEL":
             self.relaying.cancel_answered(branch, event)
@@ -58,7 +59,6 @@ class Answers:
 
     async def _deal_with(self, branch: ClientBranch, reply: Message, status: int, again: bool) -> None:
         transaction = branch.transaction
-        self.engine.count("received_replies")
         if not again:
             branch.status = branch.received_status = status
             branch.is_local = False
