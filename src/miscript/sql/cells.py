@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
@@ -52,14 +53,20 @@ def stored(value: Cell, column: sa.Column[Any]) -> Stored:
     """`value` in the type of a column.  Raises DatabaseError when it has none there."""
     if value is None:
         return None
-    for kind, convert in _CONVERSIONS:
-        if isinstance(column.type, kind):
-            try:
-                fit = convert(value)
-                return fit.astimezone() if getattr(column.type, "timezone", False) else fit
-            except (ValueError, TypeError, OverflowError, OSError, decimal.InvalidOperation):
-                raise DatabaseError(f"column '{column.name}' holds {_kind(column)}, found {value!r}") from None
-    return value
+    convert = _conversion(type(column.type))
+    if convert is None:
+        return value
+    try:
+        fit = convert(value)
+        return fit.astimezone() if getattr(column.type, "timezone", False) else fit
+    except (ValueError, TypeError, OverflowError, OSError, decimal.InvalidOperation):
+        raise DatabaseError(f"column '{column.name}' holds {_kind(column)}, found {value!r}") from None
+
+
+@lru_cache(256)
+def _conversion(kind: type[Any]) -> Callable[[Any], Stored] | None:
+    """What makes values fit into columns of a type; None for types that take what they are given."""
+    return next((convert for base, convert in _CONVERSIONS if issubclass(kind, base)), None)
 
 
 def _kind(column: sa.Column[Any]) -> str:
@@ -67,6 +74,8 @@ def _kind(column: sa.Column[Any]) -> str:
 
 
 def _text(value: Any) -> str:
+    if value.__class__ is str:  # nearly always
+        return value
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
@@ -75,6 +84,8 @@ def _bytes(value: Any) -> bytes:
 
 
 def _integer(value: Any) -> int:
+    if value.__class__ is int:  # nearly always
+        return value
     if isinstance(value, float) and not value.is_integer():
         raise ValueError
     return int(value)
