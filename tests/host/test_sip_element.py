@@ -82,7 +82,8 @@ def test_what_cannot_be_answered_is_counted(script, data, counters):
 
 
 def test_the_error_route_answers_bad_requests_where_there_is_one():
-    text = f'socket=udp:10.0.0.9:5060\n{ECHO}error_route {{ xlog("$err.rcode $err.level $err.info"); sl_send_reply(499, "Mine"); }}'
+    route = 'error_route { xlog("$err.rcode $err.level $err.info"); sl_send_reply(499, "Mine"); }'
+    text = f"socket=udp:10.0.0.9:5060\n{ECHO}{route}"
     with RunningScript(text, network=MemoryNetwork()) as script:
         script.alice = script.network.peer("udp:10.0.0.1:5060")
         assert sent(script, GOOD.replace(b"Call-ID: 1\r\n", b"")) == [(499, "Mine")]
