@@ -12,6 +12,7 @@ from miscript.modules.statistics import StatisticAccess, StatisticsModule
 from miscript.modules.statistics.series import MAX_SLOTS, Profile, Series, read_profile
 from miscript.script.runtime import Run
 from miscript.script.signatures import Argument
+from miscript.testing import run_script
 from miscript.values import Value
 from module_services import MovedClock, module_services, new_run, var
 
@@ -53,6 +54,13 @@ def test_declared_statistics_are_listed_last_first_and_keep_their_colons() -> No
     assert [counter.name for counter in module.services.statistics.group("script")] == ["grp:second", "first"]
     update(module, run, "third", 1)
     assert [counter.name for counter in module.services.statistics.group("dynamic")] == ["third"]
+
+
+def test_a_declared_name_with_a_colon_is_read_as_written_and_counted_in_its_group() -> None:
+    head = 'modparam("statistics", "stat_groups", "ga")\nmodparam("statistics", "variable", "ga:x")\n'
+    body = 'update_stat("ga:x", 4); $var(n) = "ga:x"; update_stat($var(n), 5); xlog("$stat(ga:x) $stat($var(n))");'
+    ran = run_script(f'loadmodule "statistics.so"\n{head}startup_route {{ {body} }}')
+    assert ran.output == "0 9"
 
 
 def test_what_is_declared_no_reset_counts_but_is_not_reset() -> None:

@@ -48,7 +48,7 @@ class StatisticAccess:
         if self.known is not None:
             return self.known
         if not isinstance(self.name, str):
-            return self.owner.services.statistics.find(self.name(run))
+            return self.owner.found(self.name(run))
         self.known = self.owner.services.statistics.find(self.name)
         return self.known
 
@@ -102,13 +102,10 @@ class StatisticsModule(Module):
 
     def counter(self, name: str) -> Counter | None:
         """The statistic of that name, made when nobody has it; None, with a line in the log, when it may not be."""
-        group, colon, rest = name.partition(":")
-        if colon and group in self.groups:  # also when a name that `variable` gives looks the same
-            found = next((one for one in self.services.statistics.group(group) if one.name == rest), None)
-        else:
-            found = self.services.statistics.find(name)
+        found = self.found(name)
         if found is not None:
             return found
+        group, colon, rest = name.partition(":")
         if not colon:
             group, rest = COUNTED, name
         if group not in self.groups and not self.services.statistics.group(group):
@@ -117,6 +114,13 @@ class StatisticsModule(Module):
         if not self._may_make(name):
             return None
         return self.services.statistics.register(group, rest)
+
+    def found(self, name: str) -> Counter | None:
+        """The statistic of a name that is told when it is counted; None when there is none."""
+        group, colon, rest = name.partition(":")
+        if colon and group in self.groups:  # also when a name that `variable` gives looks the same
+            return next((one for one in self.services.statistics.group(group) if one.name == rest), None)
+        return self.services.statistics.find(name)
 
     def _may_make(self, name: str) -> bool:
         if self.made >= MAX_STATISTICS:
