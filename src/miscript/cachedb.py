@@ -11,10 +11,10 @@ Source: OpenSIPS manual, "Key-Value Interface" and "Core Functions" (`cache_stor
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from .errors import MiscriptError
-from .quick_dataclasses import dataclass
 from .values import Value
 
 T = TypeVar("T")

@@ -11,6 +11,7 @@ has and which parameters they take, so a call is sent as it is; what went wrong 
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, cast
 
@@ -19,7 +20,6 @@ from .client.nodes import Node, NodeError, find_node
 from .errors import AnswerTimeout, ConnectError, MIError, ProtocolError
 from .mi.command import Arguments, Command, Raw
 from .mi.jsonrpc import METHOD_AMBIGUOUS, METHOD_NOT_FOUND, SERVER_ERROR, Params
-from .quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from .client.client import Client

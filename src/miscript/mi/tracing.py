@@ -15,10 +15,10 @@ import struct
 import time
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..errors import ConfigurationError, MIError
-from ..quick_dataclasses import dataclass
 from ..trace import Fields, TraceEvent
 from ..values import INT_MAX, INT_MIN, decode, encode
 from .jsonrpc import PARSE_ERROR, Failure, Params, Response
