@@ -18,6 +18,7 @@ import logging
 import resource
 import socket
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ...errors import ConfigurationError, reason, remedy
@@ -26,7 +27,6 @@ from ...http.head import Head
 from ...http.reader import Heads
 from ...http.response import HTML, TEXT, Responses
 from ...http_server import Handler, Reply
-from ...quick_dataclasses import dataclass
 from ...services import Services
 from .action import CLOSE, Action, Fixed, Handled
 from .connection import HttpConnection

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from ...http.head import Head
 from ...http.reader import Heads
 from ...http.response import Responses
 from ...http_server import Answer, Handler, Reply
-from ...quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from .connection import HttpConnection
