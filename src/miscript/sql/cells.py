@@ -53,7 +53,8 @@ def stored(value: Cell, column: sa.Column[Any]) -> Stored:
     """`value` in the type of a column.  Raises DatabaseError when it has none there."""
     if value is None:
         return None
-    convert = _conversion(type(column.type))
+    kind: type[Any] = type(column.type)
+    convert = _conversion(kind)
     if convert is None:
         return value
     try:
