@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
@@ -53,8 +52,7 @@ def stored(value: Cell, column: sa.Column[Any]) -> Stored:
     """`value` in the type of a column.  Raises DatabaseError when it has none there."""
     if value is None:
         return None
-    kind: type[Any] = type(column.type)
-    convert = _conversion(kind)
+    convert = _conversion(column)
     if convert is None:
         return value
     try:
@@ -64,10 +62,13 @@ def stored(value: Cell, column: sa.Column[Any]) -> Stored:
         raise DatabaseError(f"column '{column.name}' holds {_kind(column)}, found {value!r}") from None
 
 
-@lru_cache(256)
-def _conversion(kind: type[Any]) -> Callable[[Any], Stored] | None:
-    """What makes values fit into columns of a type; None for types that take what they are given."""
-    return next((convert for base, convert in _CONVERSIONS if issubclass(kind, base)), None)
+def _conversion(column: sa.Column[Any]) -> Callable[[Any], Stored] | None:
+    """What makes values fit into columns of this type; None for types that take what they are given."""
+    kind = type(column.type)
+    if kind not in _CONVERSION_OF:
+        found = (convert for base, convert in _CONVERSIONS if issubclass(kind, base))
+        _CONVERSION_OF[kind] = next(found, None)
+    return _CONVERSION_OF[kind]
 
 
 def _kind(column: sa.Column[Any]) -> str:
@@ -129,3 +130,6 @@ _CONVERSIONS: Final[tuple[tuple[type[Any], Callable[[Any], Stored]], ...]] = (
     (sa.Uuid, _text),
 )
 """The first kind that a column's type is of decides.  Others (JSON, arrays …) take what they are given."""
+
+_CONVERSION_OF: Final[dict[type, Callable[[Any], Stored] | None]] = {}
+"""Those that were found, by the types of columns."""
