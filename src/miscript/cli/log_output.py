@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 
 from ..log_levels import LogLevel, python_level
@@ -39,12 +40,31 @@ class Repeats(logging.Filter):
         return True
 
 
+class InScript(OneLine):
+    """Adds to warnings and errors the line of the script that was being run, as " (file:line)"."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the name that logging asks for
+        if record.levelno >= logging.WARNING:
+            record.message += _place()
+        return super().formatMessage(record)
+
+
+def _place() -> str:
+    """Where the script stands whose run says something now; empty when none does."""
+    frame = sys._getframe()
+    while frame is not None:
+        if "__name__" not in frame.f_globals:  # the code of a script is of no module
+            return f" ({frame.f_code.co_filename}:{frame.f_lineno})"
+        frame = frame.f_back
+    return ""
+
+
 def log_to_stderr() -> None:
     """Send the log of this process to standard error."""
     for level in (LogLevel.ALERT, LogLevel.NOTICE):  # Python's logging has no names for those
         logging.addLevelName(python_level(level), level.name)
     handler = logging.StreamHandler()
-    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+    handler.setFormatter(InScript("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
     handler.addFilter(Repeats())
     logging.getLogger("miscript").addHandler(handler)
     logging.captureWarnings(True)
