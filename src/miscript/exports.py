@@ -27,6 +27,7 @@ A script function returns its return code (an `int`); a plain `def` is called pl
 annotated `int | Awaitable[int]`, is awaited.  Kinds: `str`, `int`, `Variable` (read or written by the function
 itself), `Writable` (the same, and the checker refuses what cannot be written), `Pattern` (a regular expression);
 `Constant[str]` and `Constant[int]` take no variable, `Text[str]` takes a text in which `$` means nothing.
+`Annotated[str, "failure_route"]` (or another kind of route) is the name of such a route, which has to be there;
 `Annotated[kind, mistake]` lets the checker ask `mistake(text)` what is wrong with a text or number that is written out.
 
 A function that does its work when the script is compiled is declared with `bound_function`: it gets every argument
@@ -295,6 +296,7 @@ def _parameter(name: str, annotation: Any, optional: bool, where: str) -> Parame
         writable="writable" in marks,
         command="command" in marks,
         only=next((name for name in ("avp", "json") if name in marks), ""),
+        names_route=next((mark for mark in marks if mark.endswith("route")), ""),
         check=checks[0] if checks else None,
     )
 

@@ -398,7 +398,8 @@ def test_a_route_runs_when_a_call_is_answered_and_when_it_has_ended(calls: list[
 
 
 def test_a_route_that_is_not_there_is_refused(calls: list[Call]):
-    one = begin(calls, initial='dlg_on_answer("nosuch"); xlog("$rc"); dlg_on_answer(); xlog(" $rc");')
+    initial = '$var(name) = "nosuch"; dlg_on_answer("$var(name)"); xlog("$rc"); dlg_on_answer(); xlog(" $rc");'
+    one = begin(calls, initial=initial)
     one.request("INVITE")
     assert one.script.take() == "-1 1"
 

@@ -113,7 +113,6 @@ def test_several_filters_must_all_match():
 @pytest.mark.parametrize(
     "call",
     [
-        'notify_on_event("E_MINE", $avp(f), "nowhere", 10)',
         'notify_on_event("E_MINE", $avp(f), "seen", 0)',
         '$avp(f) = "nonsense"; $var(r) = notify_on_event("E_MINE", $avp(f), "seen", 10)',
     ],

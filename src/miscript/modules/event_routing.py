@@ -18,7 +18,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from ..exports import BoundAvp, BoundConstant, BoundNumber, Module, bound_function
 from ..script.access import AvpAccess
@@ -137,7 +137,7 @@ class EventRouting(Module):
 
     @bound_function(routes="request failure reply branch event")
     def notify_on_event(
-        self, event: BoundConstant, filter: BoundAvp, route: BoundConstant, timeout: BoundNumber
+        self, event: BoundConstant, filter: BoundAvp, route: Annotated[BoundConstant, "route"], timeout: BoundNumber
     ) -> Callable[[Run], int]:
         """Run a route for each event that matches the filter, in the next `timeout` seconds.
 
@@ -147,9 +147,6 @@ class EventRouting(Module):
 
         def notify(run: Run) -> int:
             wanted, seconds = filters(run), number_argument(timeout.get(run))
-            if ("route", target) not in run.script.routes:
-                log.error("notify_on_event: there is no route '%s'", target)
-                return -1
             if wanted is None or seconds <= 0:
                 return -1
             tm = transaction_service(self.services)

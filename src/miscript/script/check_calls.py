@@ -113,7 +113,7 @@ class CallChecker(VariableChecker):
         if len(function.forms) > 1:
             for form in function.forms:
                 trial = CallChecker(self.catalog, Diagnostics(), self.run)
-                trial.routes, trial.block_type = self.routes, self.block_type
+                trial.routes, trial.all_routes, trial.block_type = self.routes, self.all_routes, self.block_type
                 if trial._fits(node, form):
                     return form if self._fits(node, form) else None
         return function.forms[0] if self._fits(node, function.forms[0]) else None
@@ -190,6 +190,8 @@ class CallChecker(VariableChecker):
             return False
         if parameter.command and template.constant is not None:
             self._command(template.constant, given.span)
+        if parameter.names_route and template.constant:
+            self._named_route(template.constant, parameter.names_route, given.span)
         return template.constant is None or self._is_right(template.constant, given, parameter, where)
 
     def _is_right(self, text: str, given: n.Expression, parameter: Parameter, where: str) -> bool:
@@ -249,6 +251,16 @@ class CallChecker(VariableChecker):
             if text == "0":
                 help = "the number 0, and words like 'no', name the main request route, which cannot be called"
             self.add(code, f"{what} '{node.source or text}'", node.span, help=help)
+
+    def _named_route(self, name: str, kind: str, span: Span) -> None:
+        """A function takes the name of a route, and there must be one."""
+        if (kind, name) in self.all_routes:
+            return
+        help = near(name, [known for other, known in self.all_routes if other == kind])
+        others = [other for other, known in self.all_routes if known == name]
+        if others:
+            help = f"{others[0]}[{name}] is another kind of route"
+        self.add("E310", f"there is no {kind} '{name}'", span, help=help)
 
     def asynchronous(self, node: n.Async | n.Launch) -> None:
         call = node.call

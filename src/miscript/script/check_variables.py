@@ -53,6 +53,7 @@ class VariableChecker:
         self.calls: dict[int, ResolvedCall] = {}
         self.templates: dict[int, n.Template] = {}
         self.routes: dict[str, n.Route] = {}
+        self.all_routes: dict[tuple[str, str], n.Route] = {}
         self.block_type: Routes = Routes.REQUEST
         self._good: set[str] = set()
         """Spellings of variables that nothing is wrong with; nearly all come again and again."""

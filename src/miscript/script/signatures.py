@@ -59,6 +59,7 @@ class Parameter:
     writable: bool = False  # the variable is written, so it must be one that can be
     command: bool = False  # the text is an MI command with its parameters
     only: str = ""  # the one variable that may stand there, for example "avp"
+    names_route: str = ""  # the kind of route that a text names, for example "failure_route"
     check: Callable[[str], str | None] | None = None  # what is wrong with a constant, or None
 
 

@@ -6,7 +6,7 @@ Source: OpenSIPS manual, module dialog, "Exported Functions"; observed return co
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from ...exports import Constant, Variable, Writable, script_function
 from ...record_routing import record_routing
@@ -197,17 +197,17 @@ class DialogFunctions(Base):
         return 1
 
     @script_function(routes=CALL_ROUTES)
-    def dlg_on_answer(self, run: Run, route: str | None = None) -> int:
+    def dlg_on_answer(self, run: Run, route: Annotated[str, "route"] | None = None) -> int:
         """Run a route when the call is answered; none without a name."""
         return self._on(run, "answer", route)
 
     @script_function(routes=CALL_ROUTES)
-    def dlg_on_timeout(self, run: Run, route: str | None = None) -> int:
+    def dlg_on_timeout(self, run: Run, route: Annotated[str, "route"] | None = None) -> int:
         """Run a route when the time of the dialog is over; it may set `$DLG_timeout` anew.  None without a name."""
         return self._on(run, "timeout", route)
 
     @script_function(routes=CALL_ROUTES)
-    def dlg_on_hangup(self, run: Run, route: str | None = None) -> int:
+    def dlg_on_hangup(self, run: Run, route: Annotated[str, "route"] | None = None) -> int:
         """Run a route when an answered call has ended; none without a name."""
         return self._on(run, "hangup", route)
 

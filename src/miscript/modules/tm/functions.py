@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from re import Pattern as CompiledPattern
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from ...exports import Pattern, script_function
 from ...script.runtime import Run
@@ -249,7 +249,7 @@ class TmFunctions(Base):
         return 1
 
     @script_function(routes="request failure reply branch local")
-    def t_on_failure(self, run: Run, route: str) -> int:
+    def t_on_failure(self, run: Run, route: Annotated[str, "failure_route"]) -> int:
         """Run a failure route when all branches have failed, before the reply goes back."""
 
         def arm(here: Context) -> None:
@@ -258,7 +258,7 @@ class TmFunctions(Base):
         return self._arm(run, "failure_route", route, arm)
 
     @script_function(routes="request failure reply branch local")
-    def t_on_reply(self, run: Run, route: str) -> int:
+    def t_on_reply(self, run: Run, route: Annotated[str, "onreply_route"]) -> int:
         """Run a reply route for each reply; from a branch route only for the replies of that branch."""
 
         def arm(here: Context) -> None:
@@ -270,7 +270,7 @@ class TmFunctions(Base):
         return self._arm(run, "onreply_route", route, arm)
 
     @script_function(routes="request failure reply branch")
-    def t_on_branch(self, run: Run, route: str) -> int:
+    def t_on_branch(self, run: Run, route: Annotated[str, "branch_route"]) -> int:
         """Run a branch route for each branch before it is sent."""
 
         def arm(here: Context) -> None:

@@ -192,6 +192,8 @@ NAMES = {
         """
         The script calls a route that it does not define. Names of routes are case sensitive, and `route(name)`
         finds only blocks that begin with `route[name]`, not those of another kind such as `failure_route[name]`.
+        The same goes for functions that take the name of a route: `t_on_failure("name")` wants a
+        `failure_route[name]`, `t_on_reply` an `onreply_route`, `t_on_branch` a `branch_route`.
         """,
         r"""
         route {
