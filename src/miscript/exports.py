@@ -39,18 +39,17 @@ from __future__ import annotations
 
 import inspect
 import re
-import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 from .errors import DeclarationError
+from .function_parameters import function_parameters, parameter_names, waits
 from .script.signatures import (
     ALL_ROUTES,
     Argument,
     Function,
     Implementation,
-    Kind,
     Parameter,
     ParameterSignature,
     Routes,
@@ -161,16 +160,16 @@ class ScriptFunction:
 
     def export(self, module: str, instance: Any) -> Function:
         """The function as checker and compiler see it."""
-        implementation = Implementation(waits=_waits(self.function))
+        implementation = Implementation(waits=waits(self.function))
         if instance is not None:
             method = self.function.__get__(instance)
             implementation = Implementation(
                 call=None if self.binds else method,
                 bind=method if self.binds else None,
-                waits=_waits(self.function),
+                waits=waits(self.function),
             )
         if self._form is None:  # reading a signature takes long, and each host asks for it
-            self._form = _parameters(self.function, 1 if self.binds else 2, f"{module}: {self.name}")
+            self._form = function_parameters(self.function, 1 if self.binds else 2, f"{module}: {self.name}")
         return Function(
             self.name,
             module,
@@ -226,89 +225,6 @@ def async_function(*, name: str | None = None) -> Callable[[Callable[..., Any]],
     It is called when the statement runs and returns an awaitable of the return code, or a `runtime.Pending`.
     """
     return lambda function: ScriptFunction(function, name, ALL_ROUTES, asynchronous=True)
-
-
-def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function, include_extras=True, localns=_names_for_hints())
-    except NameError as error:
-        raise DeclarationError(f"{where}: an annotation cannot be read: {error}") from error
-
-
-def _names_for_hints() -> dict[str, Any]:
-    from .script.runtime import Pending, Run
-
-    return {
-        "Run": Run,
-        "Pending": Pending,
-        "Argument": Argument,
-        "VariableAccess": VariableAccess,
-        "re": re,
-        "Value": Value,
-    }
-
-
-def _parameters(function: Callable[..., Any], skipped: int, where: str) -> tuple[Parameter, ...]:
-    hints = _hints(function, where)
-    found: list[Parameter] = []
-    for parameter in list(inspect.signature(function).parameters.values())[skipped:]:
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise DeclarationError(f"{where}: parameter '{parameter.name}' must be a plain one")
-        if parameter.name not in hints:
-            raise DeclarationError(f"{where}: parameter '{parameter.name}' has no annotation")
-        hint = hints[parameter.name]
-        # `collection: str | None, glob: str`: one that may be left out can stand before one that may not
-        optional = parameter.default is not parameter.empty or type(None) in get_args(hint)
-        found.append(_parameter(parameter.name, hint, optional, where))
-    return tuple(found)
-
-
-_KINDS: dict[Any, Kind] = {
-    str: Kind.STRING,
-    int: Kind.INTEGER,
-    VariableAccess: Kind.VARIABLE,
-    re.Pattern[bytes]: Kind.REGEX,
-}
-
-
-def _parameter(name: str, annotation: Any, optional: bool, where: str) -> Parameter:
-    marks: set[str] = set()
-    checks: list[Callable[[str], str | None]] = []
-    alternatives = [a for a in get_args(annotation) if a is not type(None)] if _is_union(annotation) else [annotation]
-    if len(alternatives) == 1:
-        annotation = alternatives[0]
-    while get_origin(annotation) is Annotated:
-        annotation, *extra = get_args(annotation)
-        marks |= {m for m in extra if isinstance(m, str)}
-        checks += [m for m in extra if callable(m) and not isinstance(m, type)]
-        if annotation is Argument:
-            annotation = extra[0]
-    if annotation not in _KINDS:
-        raise DeclarationError(
-            f"{where}: parameter '{name}' is annotated {annotation!r}; use str, int, Variable or Pattern"
-        )
-    return Parameter(
-        name,
-        _KINDS[annotation],
-        optional,
-        constant="constant" in marks,
-        literal="literal" in marks,
-        writable="writable" in marks,
-        command="command" in marks,
-        only=next((name for name in ("avp", "json") if name in marks), ""),
-        names_route=next((mark for mark in marks if mark.endswith("route")), ""),
-        check=checks[0] if checks else None,
-    )
-
-
-def _is_union(annotation: Any) -> bool:
-    import types
-
-    return get_origin(annotation) in (typing.Union, types.UnionType)
-
-
-def _waits(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or "Awaitable" in str(function.__annotations__.get("return", ""))
 
 
 # -- variables -----------------------------------------------------------
@@ -403,7 +319,7 @@ def variable(
     """
 
     def declare(function: Callable[..., Any]) -> VariableExport:
-        count = len(inspect.signature(function).parameters) - 2 - (1 if index else 0)
+        count = len(parameter_names(function)) - 2 - (1 if index else 0)
         kind = inner or ("none" if binds or count <= 0 else "required")
         return VariableExport(function, name, kind, index, binds)
 
@@ -455,7 +371,7 @@ def mi_command(
     exact = tuple(tuple(recipe.split()) for recipe in recipes or ("",))
 
     def declare(function: Callable[..., Any]) -> CommandDeclaration:
-        taken = set(inspect.signature(function).parameters) - {"self"}
+        taken = set(parameter_names(function)) - {"self"}
         return_names = {p for recipe in exact for p in recipe}
         if "kwargs" not in taken and not return_names <= taken:
             missing = ", ".join(sorted(return_names - taken))
