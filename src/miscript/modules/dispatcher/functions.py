@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from ...errors import ConfigurationError
 from ...exports import BoundNumber, BoundText, BoundVariable, bound_function
+from ...read_arguments import read_once
 from ...script.operations import number_argument, text_argument
 from ...script.runtime import Run
 from ...script.signatures import Argument
@@ -31,8 +31,6 @@ else:
     Base = object
 
 log = logging.getLogger("miscript.dispatcher")
-
-T = TypeVar("T")
 
 MAX_PATTERN: Final = 256
 """Characters of a pattern for attributes."""
@@ -93,7 +91,7 @@ class DispatcherFunctions(Base):
         *,
         domain: bool,
     ) -> Callable[[Run], int | Awaitable[int]]:
-        wishes_of = _read_once(name, flags, Wishes.parse)
+        wishes_of = read_once(flags, Wishes.parse, _told(name), name=name)
         partition_of = self._partition(name, partition)
 
         def select(run: Run) -> int | Awaitable[int]:
@@ -204,7 +202,7 @@ class DispatcherFunctions(Base):
     ) -> Callable[[Run], int]:
         """Count the destinations of a set in some states (letters of a, i, p): 1, or -1 when there is no such set."""
         partition_of = self._partition("ds_count", partition)
-        states_of = _read_once("ds_count", state_filter, _states)
+        states_of = read_once(state_filter, _states, _told("ds_count"), name="ds_count")
         variable = res_var.variable
         assert variable is not None
 
@@ -322,32 +320,11 @@ class DispatcherFunctions(Base):
             except UnknownPartition as error:
                 raise ValueError(str(error)) from error
 
-        return _read_once(name, argument, known, null="")
+        return read_once(argument, known, _told(name), name=name, null="")
 
 
-def _read_once(
-    name: str, argument: Argument | None, read: Callable[[str], T], null: str | None = None
-) -> Callable[[Run], T | None]:
-    """What an argument means, found out once where it is written out; `null` is what NULL stands for.
-
-    Raises ConfigurationError for one that is wrong there; one in a variable gives None, with a line in the log.
-    """
-    if argument is None or argument.is_constant:
-        try:
-            value = read("" if argument is None else text_argument(argument.constant))
-        except ValueError as error:
-            raise ConfigurationError(f"{name}: {error}") from error
-        return lambda run: value
-
-    def in_run(run: Run) -> T | None:
-        try:
-            value = argument.get(run)
-            return read(text_argument(null if value is None else value))
-        except ValueError as error:
-            log.error("%s: %s", name, error)
-            return None
-
-    return in_run
+def _told(name: str) -> Callable[[ValueError], None]:
+    return lambda error: log.error("%s: %s", name, error)
 
 
 def _states(text: str) -> frozenset[State]:

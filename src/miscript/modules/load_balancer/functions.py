@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ...dialog_service import DialogService
-from ...errors import ConfigurationError
 from ...exports import BoundNumber, BoundText, BoundVariable, Variable, bound_function, script_function
+from ...read_arguments import read_once
 from ...script.operations import number_argument, text_argument
 from ...script.runtime import Run
 from ...script.signatures import Argument
@@ -26,8 +26,6 @@ else:
     Base = object
 
 log = logging.getLogger("miscript.load_balancer")
-
-T = TypeVar("T")
 
 ROUTES = "request failure branch"
 
@@ -87,7 +85,8 @@ class LoadBalancerFunctions(Base):
         *,
         or_next: bool = False,
     ) -> Callable[[Run], int]:
-        names_of, wishes_of = _read_once(name, resources, parse_resources), _read_once(name, flags, Wishes.parse)
+        names_of = read_once(resources, parse_resources, _told(name), name=name)
+        wishes_of = read_once(flags, Wishes.parse, _told(name), name=name)
 
         def start(run: Run) -> int:
             names, wishes, call = names_of(run), wishes_of(run), self._call(name, run)
@@ -177,7 +176,7 @@ class LoadBalancerFunctions(Base):
 
         Group -1 is any.
         """
-        names_of = _read_once("lb_count_call", resources, parse_resources)
+        names_of = read_once(resources, parse_resources, _told("lb_count_call"), name="lb_count_call")
 
         def count(run: Run) -> int:
             names, address = names_of(run), ip_address(text_argument(ip.get(run)))
@@ -213,23 +212,5 @@ class LoadBalancerFunctions(Base):
         return call if isinstance(call, Call) else None
 
 
-def _read_once(name: str, argument: Argument | None, read: Callable[[str], T]) -> Callable[[Run], T | None]:
-    """What an argument means, found out once where it is written out.
-
-    Raises ConfigurationError for one that is wrong there; one in a variable gives None, with a line in the log.
-    """
-    if argument is None or argument.is_constant:
-        try:
-            value = read("" if argument is None else text_argument(argument.constant))
-        except ValueError as error:
-            raise ConfigurationError(f"{name}: {error}") from error
-        return lambda run: value
-
-    def in_run(run: Run) -> T | None:
-        try:
-            return read(text_argument(argument.get(run)))
-        except ValueError as error:
-            log.error("%s: %s", name, error)
-            return None
-
-    return in_run
+def _told(name: str) -> Callable[[ValueError], None]:
+    return lambda error: log.error("%s: %s", name, error)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 from ...errors import ConfigurationError
 from ...exports import BoundNumber, BoundText, BoundVariable, Variable, bound_function
+from ...read_arguments import read_once
 from ...script.operations import BadArgument, number_argument, text_argument
 from ...script.runtime import Run
 from ...script.signatures import Argument
@@ -30,7 +31,6 @@ else:
 
 log = logging.getLogger("miscript.permissions")
 
-T = TypeVar("T")
 Pairs: TypeAlias = Callable[[Message], tuple[str, Sequence[str]] | None]
 """From a request: who, and what is wanted; None when it cannot be read."""
 
@@ -64,8 +64,8 @@ class PermissionFunctions(Base):
         Group 0 is any group, port 0 any port, `proto` "any" any transport.  `pattern` is a text that the pattern of
         the entry must match; `context_info` is set to that of the entry.
         """
-        transport_of = _checked(proto, transport_named)
-        partition_of = _checked(partition, self._partition, DEFAULT)
+        transport_of = read_once(proto, transport_named, _refused)
+        partition_of = read_once(partition, self._partition, _refused, missing=DEFAULT)
 
         def check(run: Run) -> int:
             group, number = number_argument(group_id.get(run)), number_argument(port.get(run))
@@ -89,7 +89,7 @@ class PermissionFunctions(Base):
         partition: BoundText | None = None,
     ) -> Callable[[Run], int]:
         """The same for where the message came from: its address, its port and its transport."""
-        partition_of = _checked(partition, self._partition, DEFAULT)
+        partition_of = read_once(partition, self._partition, _refused, missing=DEFAULT)
 
         def check(run: Run) -> int:
             group = number_argument(group_id.get(run))
@@ -101,7 +101,7 @@ class PermissionFunctions(Base):
     @bound_function(routes="request failure branch local")
     def get_source_group(self, var: BoundVariable, partition: BoundText | None = None) -> Callable[[Run], int]:
         """Set a variable to the lowest group that has the address, port and transport the message came from."""
-        partition_of = _checked(partition, self._partition, DEFAULT)
+        partition_of = read_once(partition, self._partition, _refused, missing=DEFAULT)
 
         def find(run: Run) -> int:
             source = _source(run, None)
@@ -224,22 +224,5 @@ def _text_in(run: Run, argument: Argument | None) -> str | None:
     return None if argument is None else text_argument(argument.get(run))
 
 
-def _checked(argument: Argument | None, read: Callable[[str], T], default: str = "") -> Callable[[Run], T]:
-    """What an argument means, found out once where it is written out.
-
-    Raises ConfigurationError for one that is wrong there; one in a variable that is wrong fails the call.
-    """
-    if argument is None or argument.is_constant:
-        try:
-            value = read(default if argument is None else text_argument(argument.constant))
-        except ValueError as error:
-            raise ConfigurationError(str(error)) from error
-        return lambda run: value
-
-    def in_run(run: Run) -> T:
-        try:
-            return read(text_argument(argument.get(run)))
-        except ValueError as error:
-            raise BadArgument(str(error)) from error
-
-    return in_run
+def _refused(error: ValueError) -> NoReturn:
+    raise BadArgument(str(error)) from error

@@ -1,0 +1,50 @@
+"""Arguments of script functions that are texts with a meaning: flags, lists, names of something that must exist.
+
+One that the script writes out is read when the script is loaded, so that a mistake in it is found there; one in a
+variable is read in each call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from .errors import ConfigurationError
+from .script.operations import text_argument
+from .script.runtime import Run
+from .script.signatures import Argument
+
+T = TypeVar("T")
+F = TypeVar("F")
+
+
+def read_once(
+    argument: Argument | None,
+    read: Callable[[str], T],
+    wrong: Callable[[ValueError], F],
+    *,
+    name: str = "",
+    missing: str = "",
+    null: str | None = None,
+) -> Callable[[Run], T | F]:
+    """What gives the meaning of an argument in a run.
+
+    `read` raises ValueError for a text that means nothing.  Where the script writes the text out, that becomes a
+    ConfigurationError, which begins with the `name` of the function; in a run `wrong` gives, or raises, what comes of
+    it.  An argument that is left out stands for the text `missing`, NULL for `null`.
+    """
+    if argument is None or argument.is_constant:
+        try:
+            value = read(missing if argument is None else text_argument(argument.constant))
+        except ValueError as error:
+            raise ConfigurationError(f"{name}: {error}" if name else str(error)) from error
+        return lambda run: value
+
+    def in_run(run: Run) -> T | F:
+        given = argument.get(run)
+        try:
+            return read(text_argument(null if given is None else given))
+        except ValueError as error:
+            return wrong(error)
+
+    return in_run
