@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from miscript.script.posix_regex import MAX_LENGTH, PatternError, compile_pattern, compile_search
+from miscript.script.posix_regex import MAX_LENGTH, PatternError, compile_pattern, compile_search, lost_escape
 
 # -- what the recordings of the reference server show ------------------------------------------------------------
 
@@ -210,3 +210,13 @@ def test_a_search_has_no_detours() -> None:
     text = "sip:alice@example.com;transport=udp"
     assert search(text)
     assert min(timeit.repeat(lambda: search(text), number=10_000, repeat=3)) < 0.05
+
+
+@pytest.mark.parametrize("letter", "acdefghijklmnopqrtuvxyz")
+def test_a_small_letter_behind_a_backslash_matches_nothing_where_case_does_not_count(letter: str) -> None:
+    text = f"{letter}{letter.upper()}5 \t"
+    assert not compile_search(f"\\{letter}")(text)
+    assert compile_search(f"^(\\{letter})*{letter}")(text)
+    assert compile_pattern(f"\\{letter}").search(text.encode())
+    assert compile_search(f"\\{letter.upper()}")(text) or letter == "w"
+    assert lost_escape(f"x\\{letter}") == letter

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from . import nodes as n
 from .check_variables import VariableChecker, arguments_in_words
 from .diagnostics import Diagnostics
-from .posix_regex import PatternError, compile_search
+from .posix_regex import PatternError, compile_search, lost_escape
 from .program import ResolvedCall
 from .signatures import Function, Kind, Parameter
 from .source import Span
@@ -361,6 +361,10 @@ class CallChecker(VariableChecker):
         except PatternError as error:
             self.add("E407", f"'{node.value}' is no regular expression: {error}", node.span)
             return False
+        if (lost := lost_escape(node.value)) is not None:
+            meant = {"d": "[0-9]", "D": "[^0-9]"}.get(lost)
+            what = "stands for the letter" if lost == "D" else "matches nothing"
+            self.add("W613", f"'\\{lost}' {what} in a pattern", node.span, help=meant and f"write  {meant}")
         return True
 
     def _precedence(self, node: n.Binary) -> None:

@@ -1,7 +1,8 @@
 r"""POSIX extended regular expressions, as `=~`, `re.subst` and many modules take them, on top of Python's `re`.
 
 The language is the one of glibc's `regcomp(REG_EXTENDED)`: POSIX bracket expressions and intervals, the GNU
-escapes ``\w \W \s \S \b \B \< \> \` \'``, back-references; any other backslash pair is its second character.
+escapes ``\w \W \s \S \b \B \< \> \` \'``, back-references; any other backslash pair is its second character, except
+that a small letter behind a backslash matches nothing where case does not count (``\d``; see `lost_escape`).
 `regcomp` in the C locale works on bytes and so do we; only ASCII letters have two cases.
 
 What is different: `regexec` finds the longest of the leftmost matches, Python the first one that its
@@ -57,6 +58,12 @@ _SETS = {"w": r"\w", "W": r"\W", "s": r"[\t-\r ]", "S": r"[^\t-\r ]"}
 _INTERVAL = late_pattern(r"\{(?:(\d+)|(?=,))(,?)(\d*)\}", re.ASCII)
 
 
+_NOTHING = r"[^\x00-\xff]"
+_SMALL_LETTERS = "wsb"
+_ESCAPE = late_pattern(r"\\(.)|\[\^?\]?(?:\[[:.=].*?[:.=]\]|[^]])*\]", re.DOTALL)
+"""A backslash and what it stands before; or a bracket expression, where a backslash is itself."""
+
+
 class PatternError(ValueError):
     """A pattern that `regcomp` refuses, or that is beyond our limits.
 
@@ -67,6 +74,15 @@ class PatternError(ValueError):
         super().__init__(f"{message} (at position {offset})")
         self.message = message
         self.offset = offset
+
+
+def lost_escape(pattern: str) -> str | None:
+    """The first letter behind a backslash that stands for no class of characters here, such as the d of ``\\d``."""
+    for match in _ESCAPE.finditer(pattern):
+        letter = match[1] or ""
+        if letter == "D" or (letter.isascii() and letter.islower() and letter not in _SMALL_LETTERS):
+            return letter
+    return None
 
 
 @lru_cache(_CACHED_PATTERNS)
@@ -259,6 +275,8 @@ class _Translator:
                 raise PatternError(f"'\\{char}' refers to a group that does not end before it", start)
             self._has_letters = True
             return _Item(f"(?:\\{char})")
+        if self._upper and char.isascii() and char.islower():  # glibc compares it as it is with a text in upper case
+            return _Item(_NOTHING)
         self._at = start + 1
         return self._literal()
 

@@ -222,4 +222,24 @@ WARNINGS = {
         }
         """,
     ),
+    "W613": explanation(
+        "letter behind a backslash in a pattern",
+        """
+        Patterns are POSIX extended regular expressions, with `\\w`, `\\s`, `\\b` and their opposites from GNU.
+        There is no `\\d`: comparisons take no account of case, and a small letter behind a backslash then matches
+        nothing at all. A digit is `[0-9]`.
+        """,
+        r"""
+        route {
+            if ($rU =~ "^\d+$")
+                xlog("a number\n");
+        }
+        """,
+        r"""
+        route {
+            if ($rU =~ "^[0-9]+$")
+                xlog("a number\n");
+        }
+        """,
+    ),
 }
