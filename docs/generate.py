@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -21,6 +22,8 @@ from miscript.catalog import facts
 from miscript.exports import CommandDeclaration, Module, ScriptFunction, VariableExport
 from miscript.script.explain import EXPLANATIONS, FAMILIES
 from miscript.script.signatures import ALL_ROUTES, Kind, Parameter, TransformationSignature
+
+EXAMPLES = Path(__file__).parent / "examples"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -146,7 +149,7 @@ def module_classes() -> list[type[Module]]:
 
 def module_page(module: type[Module]) -> str:
     """The reference of one module."""
-    parts = [f"# {module.name}", help_text(module)]
+    parts = [f"# {module.name}", help_text(module), *example_part(module.name)]
     if module.needs:
         parts.append(f"Needs {', '.join(f'`{name}`' for name in module.needs)}.")
     parts += parameters_part(module)
@@ -162,6 +165,12 @@ def module_page(module: type[Module]) -> str:
     if module.events:
         parts += ["## Events", "\n".join(f"- `{event}`" for event in module.events)]
     return page([*parts, *missing_part(module)])
+
+
+def example_part(name: str) -> list[str]:
+    """A script that shows the module at work; tests hold that it checks."""
+    file = EXAMPLES / f"{name}.cfg"
+    return [fenced(file.read_text(encoding="utf-8").rstrip())] if file.exists() else []
 
 
 def missing_part(module: type[Module]) -> list[str]:
@@ -214,7 +223,7 @@ def shown_default(value: object) -> str:
 def function_part(module: type[Module], function: ScriptFunction) -> str:
     signature = function.export(module.name, None)
     calls = [f"### `{signature.name}({arguments(form)})`" for form in signature.forms]
-    routes = "" if signature.routes == ALL_ROUTES else f"Routes: {', '.join(sorted(signature.routes))}."
+    routes = f"Routes: {'all' if signature.routes == ALL_ROUTES else ', '.join(sorted(signature.routes))}."
     kinds = "\n".join(f"- {argument_line(parameter)}" for form in signature.forms for parameter in form)
     return "\n\n".join(filter(None, [*calls, markdown(signature.help), kinds, routes]))
 
@@ -231,6 +240,8 @@ def argument_line(parameter: Parameter) -> str:
     """`weight`: a number, may be left out."""
     name = f"`{'$' if parameter.kind == 'variable' else ''}{parameter.name}`"
     kind = f"an `${parameter.only}`" if parameter.only else KINDS[parameter.kind]
+    if parameter.names_route:
+        kind = f"the name of {'an' if parameter.names_route[0] in 'aeio' else 'a'} `{parameter.names_route}`"
     remarks = [
         "that can be written" if parameter.writable else "",
         "written out, without variables" if parameter.constant or parameter.literal else "",

@@ -60,6 +60,11 @@ def test_the_checker_says_of_the_new_module_what_the_page_says(copy):
     assert said == [line.strip() for line in page.splitlines() if line.startswith("   gate.cfg:")]
 
 
+def test_the_example_of_the_new_module_has_no_mistake(copy):
+    done = run(copy, "-c", PROGRAM, "check", "--run", "call_gate.cfg")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 @pytest.mark.parametrize("name", ["test_gflags_list.py", "test_module_call_gate.py"])
 def test_the_tests_that_the_page_shows_pass(copy, name):
     done = run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/{name}")

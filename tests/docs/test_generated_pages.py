@@ -14,11 +14,14 @@ from miscript.exports import (
     statistic,
     variable,
 )
+from miscript.host.embedding import check
+from miscript.host.loading import Source
 from miscript.script.explain import EXPLANATIONS
 
 pytest.importorskip("mkdocs", reason="the documentation is built with mkdocs (extra 'dev')")
 
 SOURCE = Path(__file__).parents[2] / "docs" / "generate.py"
+EXAMPLES = sorted(SOURCE.parent.glob("examples/*.cfg"))
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,8 @@ Routes: failure, request.
 Wait until there is room.
 
 - `caller`: a text
+
+Routes: all.
 
 ## Variables
 
@@ -166,6 +171,26 @@ def test_the_page_of_errors_has_every_code_with_an_anchor_and_in_order(generate)
 def test_every_module_of_the_package_has_a_page(generate):
     for module in generate.module_classes():
         assert generate.module_page(module).startswith(f"# {module.name}\n")
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_the_example_on_the_page_of_a_module_loads_it_and_has_no_mistake(generate, file):
+    text = file.read_text()
+    assert [d.one_line() for d in check(Source(file.name, text), run=True)] == []
+    assert f'loadmodule "{file.stem}.so"' in text
+    (module,) = [module for module in generate.module_classes() if module.name == file.stem]
+    assert text.rstrip() in generate.module_page(module)
+
+
+def test_every_module_has_an_example(generate):
+    without = {module.name for module in generate.module_classes()} - {file.stem for file in EXAMPLES}
+    assert without == {"core", "tls_openssl", "tls_wolfssl"}
+
+
+def test_an_argument_that_names_a_route_says_its_kind(generate):
+    (tm,) = [module for module in generate.module_classes() if module.name == "tm"]
+    assert "- `route`: the name of a `failure_route`" in generate.module_page(tm)
+    assert "- `route`: the name of an `onreply_route`" in generate.module_page(tm)
 
 
 def test_a_lone_backquote_does_not_hide_what_must_be_escaped(generate):
