@@ -72,3 +72,12 @@ def test_an_assert_that_is_not_enabled_leaves_its_mark_in_rc():
 
 def test_only_route_shows_all_callers():
     assert printed('xlog("$(route[*]) $(route.name[*]) $(route.type[*])");') == "startup_route <null> <null>"
+
+
+def test_the_error_route_knows_the_routes_that_led_to_it():
+    script = (
+        "enable_asserts=yes\nstartup_route { route(a); }\nroute[a] { assert($var(none) == 1, 'x'); }\n"
+        'error_route { xlog("$route, $(route[*]), $route.name, "); route(b); }\nroute[b] { xlog("$(route[*])"); }'
+    )
+    chain = "startup_route > route[a] > error_route"
+    assert run_script(script).output == f"error_route, {chain}, , {chain} > route[b]"

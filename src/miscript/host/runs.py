@@ -142,7 +142,6 @@ class Runner:
         route = run.script.routes.get(("error_route", ""))
         if route is None or run.kind == "error_route":
             return
-        run.frames.clear()
         run.kind = "error_route"
         await self._once(run, route, ())
 
