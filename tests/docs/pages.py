@@ -12,11 +12,13 @@ _NAME = re.compile(r"# ([\w-]+\.(?:cfg|py))\n")
 
 @dataclass
 class Page:
-    """The files that a page shows (blocks that begin with a comment holding their name), and its console sessions."""
+    """The files that a page shows (blocks that begin with a comment holding their name), its console sessions, and scripts
+    that are whole (`opensips` behind the backquotes)."""
 
     name: str
     files: dict[str, str] = field(default_factory=dict)
     sessions: list[tuple[str, str]] = field(default_factory=list)
+    scripts: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path) -> "Page":
@@ -25,6 +27,8 @@ class Page:
             named = _NAME.match(code)
             if language == "console":
                 page.sessions += _sessions(code)
+            elif language == "opensips":
+                page.scripts.append(code)
             elif named is not None:
                 page.files[named[1]] = code
         return page

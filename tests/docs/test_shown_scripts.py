@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from miscript.host.embedding import check
+from miscript.host.loading import Source
 from pages import ROOT, Page
 
 PAGES = [Page.read(path) for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
@@ -14,6 +16,9 @@ SESSIONS = [
     for page in PAGES
     for command, output in page.sessions
     if command.startswith("miscript ")
+]
+SCRIPTS = [
+    pytest.param(script, id=f"{page.name}: {number}") for page in PAGES for number, script in enumerate(page.scripts, 1)
 ]
 PROGRAM = "import sys; from miscript.cli import main; sys.argv[0] = 'miscript'; main()"
 
@@ -39,3 +44,8 @@ def test_a_shown_command_prints_what_the_page_says(page, command, output, tmp_pa
         check=False,
     )
     assert done.stdout.strip() == output.strip()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_that_a_page_shows_whole_has_no_mistake(script):
+    assert [diagnostic.one_line() for diagnostic in check(Source("shown.cfg", script), run=True)] == []
