@@ -8,12 +8,13 @@ from typing import Any, cast
 import pytest
 
 from miscript.errors import ConfigurationError, MIError
-from miscript.mi.command import Unread
+from miscript.mi.command import Later, Unread
 from miscript.modules.usrloc import UserLocation
 from miscript.services import Events
 from miscript.sip.location import Contact, Match
 from miscript.values import Value
 from module_services import START, MovedClock, module_services, new_run, var
+from pauses import pauses
 
 AOR = "alice@127.0.0.1"
 
@@ -74,6 +75,21 @@ def test_a_contact_added_by_mi_is_shown_and_goes_with_rm_contact():
     assert module.mi_dump(1) == {"Domains": [{"name": "location", "hash_size": 512, "AORs": [{"AOR": AOR}]}]}
     assert module.mi_rm_contact("location", given(AOR), given("sip:a@10.0.0.1")) == "OK"
     assert error(module.mi_show_contact, "location", given(AOR)) == (404, "AOR not found")
+
+
+async def test_a_dump_of_many_tells_the_same_and_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch):
+    module = usrloc()
+    for number in range(2000):
+        add(module, aor=f"u{number}@127.0.0.1")
+    for brief in (0, 1):
+        dumped = module.mi_dump(brief)
+        assert isinstance(dumped, Later)
+        async with pauses() as found:
+            many = await dumped
+        assert brief or len(found) > 1  # the AORs alone are quick
+        monkeypatch.setattr("miscript.modules.usrloc.SHOWN_AT_ONCE", 10_000)
+        assert module.mi_dump(brief) == many
+        monkeypatch.undo()
 
 
 def test_adding_a_contact_again_changes_it():

@@ -205,7 +205,11 @@ def _tell_needless_stubs(host: Host, stubs: tuple[str, ...]) -> None:
 async def _serve(host: Host, budget: Budget, once: bool, seconds: float | None) -> int:
     start = asyncio.ensure_future(host.start())
     stopping = asyncio.ensure_future(host.stopping.wait())
-    await asyncio.wait({start, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    gc.disable()  # a start may read millions of rows, and leaves no cycles worth looking for among them
+    try:
+        await asyncio.wait({start, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gc.enable()
     if not start.done():
         start.cancel()
         return 0

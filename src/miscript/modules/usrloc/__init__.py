@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
 from ...database import DatabaseError, database_at, url_or_default
 from ...errors import ConfigurationError, MIError
 from ...exports import Module, Text, Writable, mi_command, parameter, script_function
-from ...mi.command import Unread
+from ...mi.command import Later, Unread
 from ...script.runtime import Run
 from ...services import Counter, Services
 from ...sip.branch import MAX_Q
@@ -42,6 +42,9 @@ MAX_KEYS: Final = 256
 
 MAX_FLAGS: Final = 32
 """Branch flags that have a bit in a mask."""
+
+SHOWN_AT_ONCE: Final = 100
+"""AORs that `ul_dump` tells without giving others their turn."""
 
 MI_AGENT: Final = "OpenSIPS MI Server"
 MI_CALL_ID: Final = "dfjrewr12386fd6-343@opensips.mi"
@@ -318,18 +321,26 @@ class UserLocation(StoreParameters, Module):
         return "OK"
 
     @mi_command("dump", "", "brief", aliases=["ul_dump"], read_only=True)
-    def mi_dump(self, brief: int = 0) -> dict[str, object]:
+    def mi_dump(self, brief: int = 0) -> dict[str, object] | Later:
         """tells all AORs with their contacts, or the AORs alone"""
-        return {
-            "Domains": [
-                {
-                    "name": table.name,
-                    "hash_size": 1 << self.hash_size,
-                    "AORs": [{"AOR": r.aor} if brief else self._shown(r) for r in table],
-                }
-                for table in self._tables.values()
-            ]
-        }
+        shown: Callable[[Record], object] = _shown_aor if brief else self._shown
+        if self._users() > SHOWN_AT_ONCE:
+            return Later(self._dumped(shown))
+        return {"Domains": [self._domain(table, [shown(record) for record in table]) for table in self.tables()]}
+
+    async def _dumped(self, shown: Callable[[Record], object]) -> dict[str, object]:
+        """The same of many; others have their turn meanwhile."""
+        domains, turns = [], Turns()
+        for table in self.tables():
+            aors: list[object] = []
+            for record in table:
+                aors.append(shown(record))
+                await turns.next()
+            domains.append(self._domain(table, aors))
+        return {"Domains": domains}
+
+    def _domain(self, table: LocationTable, aors: list[object]) -> dict[str, object]:
+        return {"name": table.name, "hash_size": 1 << self.hash_size, "AORs": aors}
 
     @mi_command("show_contact", "table_name aor", aliases=["ul_show_contact"], read_only=True)
     def mi_show_contact(self, table_name: str, aor: Unread[str]) -> dict[str, object]:
@@ -408,6 +419,10 @@ class UserLocation(StoreParameters, Module):
         if self.mi_dump_kv_store:
             shown["KV-Store"] = dict(record.keys)
         return shown
+
+
+def _shown_aor(record: Record) -> dict[str, object]:
+    return {"AOR": record.aor}
 
 
 async def _written(work: Awaitable[None]) -> None:
