@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from types import FrameType
 
 from ..log_levels import LogLevel, python_level
 from ..log_lines import OneLine
@@ -51,7 +52,7 @@ class InScript(OneLine):
 
 def _place() -> str:
     """Where the script stands whose run says something now; empty when none does."""
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         if "__name__" not in frame.f_globals:  # the code of a script is of no module
             return f" ({frame.f_code.co_filename}:{frame.f_lineno})"

@@ -129,11 +129,12 @@ class SipElement:
         """Open all sockets.  Raises ConfigurationError whose `value` is the line of one that cannot be."""
         if self._wrong:
             raise ConfigurationError(self._wrong)
-        opened = []
+        opened: list[ListeningSocket] = []
         for (text, _), parsed in zip(self._lines, self.sockets, strict=True):
             try:
-                socket = await self._network.address(parsed)
-                await self._open(socket)
+                sockets = await self._network.addressed(parsed)
+                for socket in sockets:
+                    await self._open(socket)
             except OSError as error:
                 raise ConfigurationError(
                     f"socket '{text}' cannot be opened: {reason(error)}",
@@ -143,7 +144,7 @@ class SipElement:
             except ConfigurationError as error:
                 error.value = text
                 raise
-            opened.append(socket)
+            opened += sockets
         self.sockets = tuple(opened)
         self._names.sockets = self._sending.sockets = self.sockets
 

@@ -12,6 +12,7 @@ from ..sip.locating import Lookup
 from ..sip.sockets import ListeningSocket, Target, ip_address
 from ..tls_service import Tls, TlsDomain
 from .dns import DnsLookup
+from .interfaces import interface_addresses
 from .sip_transport import (
     RECEIVE_BUFFER,
     Broken,
@@ -29,17 +30,19 @@ from .tls_transport import TlsConnection
 class SystemNetwork:
     """The network of this machine."""
 
-    async def address(self, socket: ListeningSocket) -> ListeningSocket:
+    async def addressed(self, socket: ListeningSocket) -> Sequence[ListeningSocket]:
         """The socket with an address; one for all addresses tells others the machine's main one."""
         address = ip_address(socket.address)
-        if address is None:
-            addresses = await self.resolve(socket.address)
-            if not addresses:
-                raise ConfigurationError(f"socket '{socket}': '{socket.address}' has no address")
-            address = addresses[0]
         if address in ("0.0.0.0", "::") and socket.advertised_address is None:
-            return socket._replace(address=address, advertised_address=_main_address(":" in address))
-        return socket._replace(address=address)
+            return [socket._replace(address=address, advertised_address=_main_address(":" in address))]
+        if address is not None:
+            return [socket._replace(address=address)]
+        addresses = interface_addresses(socket.address) or [*await self.resolve(socket.address)][:1]
+        if not addresses:
+            raise ConfigurationError(
+                f"socket '{socket}': '{socket.address}' is no network interface with an address, and no host name"
+            )
+        return [socket._replace(address=address) for address in addresses]
 
     async def datagrams(self, socket: ListeningSocket, receive: Receive) -> DatagramSocket:
         """Bind a UDP socket."""

@@ -91,8 +91,11 @@ class StreamSockets(Protocol):
 class Network(Protocol):
     """What sockets are made of: the system's (`SystemNetwork`), or nothing but memory (`miscript.testing`)."""
 
-    async def address(self, socket: ListeningSocket) -> ListeningSocket:
-        """The socket with an address in place of a name.  Raises ConfigurationError."""
+    async def addressed(self, socket: ListeningSocket) -> Sequence[ListeningSocket]:
+        """The socket with an address in place of a name; one for each address of a network interface.
+
+        Raises ConfigurationError.
+        """
 
     async def datagrams(self, socket: ListeningSocket, receive: Receive) -> DatagramSocket:
         """Open a UDP socket.  Raises OSError."""

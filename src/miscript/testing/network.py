@@ -79,10 +79,10 @@ class MemoryNetwork:
 
     # -- what a host asks -------------------------------------------------------------------------------------
 
-    async def address(self, socket: ListeningSocket) -> ListeningSocket:
+    async def addressed(self, socket: ListeningSocket) -> Sequence[ListeningSocket]:
         if ip_address(socket.address) is None and not self.names.get(socket.address):
             raise ConfigurationError(f"socket '{socket}': '{socket.address}' has no address")
-        return socket
+        return [socket]
 
     async def datagrams(self, socket: ListeningSocket, receive: Callable[[bytes, Received], None]) -> MemoryDatagrams:
         self._loop = asyncio.get_running_loop()
