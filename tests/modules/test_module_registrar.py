@@ -393,7 +393,7 @@ def test_the_socket_of_a_registration_can_be_told_to_another_registrar():
 
 @pytest.mark.parametrize(
     "parameter",
-    ['"disable_gruu", 0', '"pn_enable", 1', '"default_q", 1001', '"received_avp", "rcv"', '"attr_avp", "$var(x)"'],
+    ['"pn_enable_purr", 1', '"pn_enable", 1', '"default_q", 1001', '"received_avp", "rcv"', '"attr_avp", "$var(x)"'],
 )
 def test_what_cannot_be_had_is_refused_when_it_is_loaded(parameter: str):
     with pytest.raises(ScriptError, match=parameter.split('"')[1]):

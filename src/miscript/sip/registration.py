@@ -6,7 +6,7 @@ Source: RFC 3261 section 10.3; RFC 3327 (Path); OpenSIPS manual, module registra
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -183,9 +183,15 @@ def _q(text: str | None, default: int) -> int:
     return round(float(text) * MAX_Q)
 
 
-def contact_value(contacts: Iterable[Contact], now: float, received_parameter: str = "") -> str:
-    """The value of Contact that lists bindings; "" when there are none."""
-    return ", ".join(_listed(contact, now, received_parameter) for contact in contacts)
+def contact_value(
+    contacts: Iterable[Contact], now: float, received_parameter: str = "", more: Mapping[int, str] | None = None
+) -> str:
+    """The value of Contact that lists bindings; "" when there are none.
+
+    `more` has parameters for contacts, by their ids.
+    """
+    told = more or {}
+    return ", ".join(_listed(contact, now, received_parameter) + told.get(contact.id, "") for contact in contacts)
 
 
 def _listed(contact: Contact, now: float, received_parameter: str) -> str:

@@ -3,7 +3,7 @@
 A registration is taken as a whole or not at all.  Its reply lists what is bound; one that is refused says why in
 `P-Registrar-Error`.
 
-Not here yet: GRUU (RFC 5627), push notifications (RFC 8599), ownership tags of clusters.
+Not here yet: push notifications (RFC 8599), ownership tags of clusters.
 
 Source: OpenSIPS manual, module registrar; RFC 3261 section 10, RFC 3327; observed answers of OpenSIPS 4.1.
 """
@@ -37,11 +37,14 @@ from ...sip.location import Contact, LocationTable
 from ...sip.message import Message
 from ...sip.name_addr import NameAddr
 from ...sip.registration import AorRules, Lifetimes
+from ...sip.requests import new_token
+from ...sip.sealing import Sealing
 from ...sip.syntax import SipSyntaxError
 from ...sip_service import sip_service
 from ...values import plain_text
 from ...variable_spec import VariableSpec
 from .flags import LookupOptions, SaveOptions
+from .gruu import Gruus
 from .hosts import addresses_of, behind, registered_place
 from .looking_up import NOT_FOUND, branch_to, send_to, wanted
 from .registering import FAILED, Saver, SaveSettings
@@ -85,8 +88,8 @@ class Registrar(Module):
         "",
         "Message flag: the connection of a REGISTER by TCP or TLS lives as long as its contacts, though it be silent.",
     )
-    gruu_secret = parameter("", "GRUU; not available.")
-    disable_gruu = parameter(1, "GRUU; not available, must be 1.")
+    gruu_secret = parameter("", "Password of temporary GRUUs; without one they are good until the host ends.")
+    disable_gruu = parameter(1, "0: phones that know GRUUs (RFC 5627) get some, and `lookup` finds them by these.")
     pn_enable = parameter(0, "Push notifications; not available, must be 0.")
     pn_enable_purr = parameter(0, "Push notifications; not available, must be 0.")
     pn_providers = parameter("", "Push notifications; not available.")
@@ -109,9 +112,10 @@ class Registrar(Module):
         self._location: LocationService | None = None
         self._saver: Saver | None = None
         self._attribute = ""
+        self._gruus: Gruus | None = None
 
     def init(self) -> None:
-        for name, only in (("disable_gruu", 1), ("pn_enable", 0), ("pn_enable_purr", 0)):
+        for name, only in (("pn_enable", 0), ("pn_enable_purr", 0)):
             if getattr(self, name) != only:
                 raise ConfigurationError(f"{name}: not available, must be {only}", parameter=name)
         if not NO_Q <= self.default_q <= 1000:
@@ -140,7 +144,9 @@ class Registrar(Module):
             attributes,
             self._avp("mcontact_avp"),
             self.tcp_persistent_flag,
+            None if self.disable_gruu else Gruus(Sealing(self.gruu_secret or new_token())),
         )
+        self._gruus = settings.gruus
         self._location = location
         self._saver = Saver(self.services, location, self.aors, settings, (self.accepted, self.rejected))
 
@@ -226,10 +232,13 @@ class Registrar(Module):
         message = run.message
         if not isinstance(message, Message):
             return INTERNAL_ERROR
-        aor = self._aor("lookup", message.uri if given is None else given)
+        uri = message.uri if given is None else given
+        phone = None if self._gruus is None else self._gruus.phone(uri or "")
+        aor = self._aor("lookup", uri) if phone is None or phone.aor is None else phone.aor
         if aor is None:
             return INTERNAL_ERROR
-        found, code = wanted(table.valid(aor, self.location.now()), options, message.method)
+        contacts = table.valid(aor, self.location.now())
+        found, code = wanted(contacts if phone is None else phone.chosen(contacts), options, message.method)
         if options.branches_too and not options.no_branches:
             found += self._expanded(message.branches, table, options, message.method)
             message.branches.clear()

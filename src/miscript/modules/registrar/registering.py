@@ -37,6 +37,7 @@ from ...transaction_service import transaction_service
 from ...values import Value, plain_text
 from ...variable_spec import VariableSpec
 from .flags import PathMode, SaveOptions
+from .gruu import Gruus
 from .saving import Policy, carry_out, plan
 
 log = logging.getLogger("miscript.registrar")
@@ -63,6 +64,7 @@ class SaveSettings:
     attributes: VariableSpec | None = None
     forwarded_contact: VariableSpec | None = None
     persistent_flag: str = ""
+    gruus: Gruus | None = None
 
 
 class Saver:
@@ -96,13 +98,12 @@ class Saver:
             log.info("a registration of '%s' is refused: %s", key or "?", refused.what)
             self._rejected.add()
             if message.is_request and not options.no_reply:
-                self._refuse(
-                    run, message, refused, self._listing(table.valid(key, self._location.now()) if key else ())
-                )
+                bound = table.valid(key, self._location.now()) if key else ()
+                self._refuse(run, message, refused, self._listing(bound, message, key or "", aor))
             return REFUSED
         self._accepted.add()
         if message.is_request and not options.no_reply:
-            answer(self._services, run, 200, "OK", [*self._listing(contacts), *headers])
+            answer(self._services, run, 200, "OK", [*self._listing(contacts, message, key, aor), *headers])
         return SAVED
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -161,6 +162,8 @@ class Saver:
             return (), headers
         changed: list[Contact] = []
         if registration.wishes:
+            if self._settings.gruus is not None:
+                self._settings.gruus.check((wish.uri for wish in registration.wishes), aor, self._aors)
             policy = self._policy(self._template(run, message, registration, path, options), options)
             steps = plan(table.record(aor), registration.wishes, policy, now)
             changed = carry_out(table, aor, steps)
@@ -232,8 +235,13 @@ class Saver:
 
     # -- answering ------------------------------------------------------------------------------------------------
 
-    def _listing(self, contacts: Sequence[Contact]) -> list[str]:
-        value = contact_value(contacts, self._location.now(), self._settings.received_parameter)
+    def _listing(self, contacts: Sequence[Contact], message: Message, key: str, aor: str | None) -> list[str]:
+        now, gruus, socket = self._location.now(), self._settings.gruus, message.received.socket
+        more = {}
+        if gruus is not None and contacts and socket is not None and supports(message, "gruu"):
+            address = NameAddr.parse(message.header("To") or "").sip_uri() if aor is None else SipUri.parse(aor)
+            more = {contact.id: gruus.parameters(contact, key, address, socket, now) for contact in contacts}
+        value = contact_value(contacts, now, self._settings.received_parameter, more)
         return [f"Contact: {value}\r\n"] if value else []
 
     def _refuse(self, run: Run, message: Message, refused: RegistrationRefused, headers: list[str]) -> None:

@@ -10,14 +10,13 @@ The form is our own: OpenSIPS does not document its own, and does not protect it
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ...errors import ConfigurationError
+from ...sip.sealing import Sealing
 from ...values import decode, encode
 from .words import from_base32, from_base64, to_base32, to_base64
 
@@ -35,7 +34,6 @@ MAX_DATA: Final = 16384
 MAX_ROUTES: Final = 64
 
 _COMPACT, _LONG = b"C", b"L"
-_SEAL: Final = 8
 _COMMON: Final = (
     b"udp:127.0.0.1:5060\nudp:192.168.1.1:5060\n;transport=tcp\n;transport=udp\n<sip:10.0.0.1:5060;lr>\n<sip:"
 )
@@ -104,7 +102,7 @@ class HidingParameter:
             data = _COMPACT + packer.compress(data) + packer.flush()
         else:
             data = _LONG + data
-        sealed = self._sealed(data)
+        sealed = Sealing(self.password).sealed(data)
         found = to_base32(sealed) if self.base32 else to_base64(sealed)
         if len(found) > MAX_TEXT:
             raise ValueError(f"the way to '{way.contact}' is too long to be kept in a Contact")
@@ -115,7 +113,7 @@ class HidingParameter:
         if len(text) > MAX_TEXT:
             return None
         sealed = from_base32(text) if self.base32 else from_base64(text)
-        data = None if sealed is None else self._opened(sealed)
+        data = None if sealed is None else Sealing(self.password).opened(sealed)
         if data is None:
             return None
         if data[:1] == _LONG:
@@ -126,26 +124,6 @@ class HidingParameter:
         except zlib.error:
             return None
         return Way.read(found) if unpacker.eof else None
-
-    # The seal is a digest of the text, and begins the stream that hides it (RFC 5297 does the same with AES): one way
-    # always gives one text, two ways never share a stream.
-
-    def _sealed(self, data: bytes) -> bytes:
-        seal = self._digest(data, b"seal", _SEAL)
-        return seal + self._streamed(data, seal)
-
-    def _opened(self, sealed: bytes) -> bytes | None:
-        seal, data = sealed[:_SEAL], self._streamed(sealed[_SEAL:], sealed[:_SEAL])
-        return data if hmac.compare_digest(seal, self._digest(data, b"seal", _SEAL)) else None
-
-    def _streamed(self, data: bytes, seal: bytes) -> bytes:
-        blocks = range((len(data) + 63) // 64)
-        stream = b"".join(self._digest(seal + number.to_bytes(4), b"stream", 64) for number in blocks)
-        return bytes(a ^ b for a, b in zip(data, stream, strict=False))
-
-    def _digest(self, data: bytes, purpose: bytes, size: int) -> bytes:
-        key = hashlib.blake2b(encode(self.password), digest_size=32).digest()
-        return hashlib.blake2b(data, digest_size=size, key=key, person=purpose).digest()
 
 
 def hiding_parameters(
