@@ -10,6 +10,7 @@ import grp
 import os
 import pwd
 import secrets
+import shlex
 import socket
 import stat
 from collections.abc import Callable
@@ -88,7 +89,14 @@ def check_place(path: str, parameter: str) -> None:
     if not name:
         raise ConfigurationError(f"'{parameter}' is '{path}', expected the path of a file", parameter=parameter)
     if not os.path.isdir(folder or "."):
-        raise ConfigurationError(f"'{parameter}': '{path}' is in a folder that does not exist", parameter=parameter)
+        raise ConfigurationError(
+            f"'{parameter}': '{path}' is in a folder that does not exist", parameter=parameter, help=to_make(folder)
+        )
+
+
+def to_make(folder: str) -> str | None:
+    """The command that makes a folder that is missing; None where something else is at that path."""
+    return None if os.path.lexists(folder) else f"make it:  mkdir -p {shlex.quote(folder)}"
 
 
 def make_fifo(path: str, wanted: Ownership) -> int:

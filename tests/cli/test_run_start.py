@@ -71,6 +71,16 @@ async def test_a_database_that_never_answers_is_told_at_its_url_and_not_waited_f
     assert " --> test.cfg:4:32\n" in told
 
 
+async def test_a_folder_that_is_missing_is_told_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    script = 'loadmodule "mi_fifo.so"\nmodparam("mi_fifo", "fifo_name", "{}")\nmodparam("mi_fifo", "reply_dir", "{}")\n'
+    status, _, told = await started(tmp_path, script.format("run here/fifo", "./"))
+    assert (status, "  = help: make it:  mkdir -p 'run here'\n" in told) == (1, True)
+    status, _, told = await started(tmp_path, script.format("fifo", "replies/"))
+    assert (status, "  = help: make it:  mkdir -p replies/\n" in told) == (1, True)
+    status, _, told = await started(tmp_path, script.format("fifo", "test.cfg"))
+    assert (status, "'test.cfg' is no folder" in told, "help" in told) == (1, True, False)
+
+
 @pytest.mark.parametrize("module", ["dispatcher", "dialplan", "drouting", "permissions"])
 async def test_a_database_without_tables_is_told_with_the_remedy(module: str, tmp_path: Path) -> None:
     (tmp_path / "empty.sqlite").touch()

@@ -22,7 +22,7 @@ from ...mi.framing import MAX_REQUEST, Dropped, FifoReader, Framed
 from ...mi.jsonrpc import PARSE_ERROR, Failure
 from ...mi.origin import Backend, Identity, Origin
 from ...mi_door import Answer, MiDoor
-from ...owned_paths import Ownership, check_place, is_still, make_fifo, ownership, user_name
+from ...owned_paths import Ownership, check_place, is_still, make_fifo, ownership, to_make, user_name
 from ...trace import Address
 from ...values import encode
 from .replies import PAUSE, TRIES, NoReader, Opened, Replies, open_reply
@@ -74,7 +74,9 @@ class MiFifo(MiDoor):
         self._ownership = self._wanted_ownership()
         self._folder = encode(self.reply_dir)
         if not os.path.isdir(self.reply_dir):
-            raise ConfigurationError(f"'reply_dir': '{self.reply_dir}' is no folder", parameter="reply_dir")
+            raise ConfigurationError(
+                f"'reply_dir': '{self.reply_dir}' is no folder", parameter="reply_dir", help=to_make(self.reply_dir)
+            )
         room = MAX_REPLY_PATH - len(self._folder)
         if room < 1:
             raise ConfigurationError(
