@@ -81,3 +81,9 @@ def test_the_error_route_knows_the_routes_that_led_to_it():
     )
     chain = "startup_route > route[a] > error_route"
     assert run_script(script).output == f"error_route, {chain}, , {chain} > route[b]"
+
+
+@pytest.mark.parametrize(("value", "seen"), [("3", "<3>"), ('"[1]"', "<[ 1 ]>"), ('"two"', ""), ("-7", "<-7>")])
+def test_json_as_an_iterator_parses_the_text_of_numbers_too(value, seen):
+    body = rf'$avp(m) = {value}; for ($json(x) in $(avp(m)[*])) xlog("<$json(x)>");'
+    assert printed(body, 'loadmodule "json.so"') == seen

@@ -287,7 +287,9 @@ class RouteCompiler(AssignmentCompiler):
         node = loop.iterator
         inner = node.inner.constant if node.inner is not None else None
         value: ast.expr = self.name(item)
-        if loop.sequence.name != "avp" and not node.name.startswith("json"):
+        if node.name.startswith("json"):  # which parses the text that a number has
+            value = self.expression("with_text(ITEM)", ITEM=item)
+        elif loop.sequence.name != "avp":
             value = self.expression("stored(ITEM)", ITEM=item)
         if node.name == "var" and inner is not None:
             return self.statements("v[SLOT] = VALUE", SLOT=self.binding.slot(inner), VALUE=value)
