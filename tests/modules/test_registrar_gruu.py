@@ -119,11 +119,9 @@ def test_a_gruu_of_its_own_is_no_contact_of_an_address():
 SOCKET = ListeningSocket("udp", "10.0.0.1", 5060)
 
 
-@given(
-    aor=st.text(min_size=1, max_size=60).filter(lambda text: "\n" not in text), call_id=st.from_regex(r"[!-~]{1,50}")
-)
+@given(aor=st.text(min_size=1, max_size=60), call_id=st.text(min_size=1, max_size=50))
 def test_what_was_made_is_read_again_and_only_with_its_secret(aor: str, call_id: str):
-    contact = Contact(uri="sip:a@b", expires=1, instance="<urn:uuid:1>", call_id=call_id.strip())
+    contact = Contact(uri="sip:a@b", expires=1, instance="<urn:uuid:1>", call_id=call_id)
     made = Gruus(Sealing("one")).parameters(contact, aor, SipUri.parse("sip:a@b"), SOCKET, 5.0)
     uri = told(made, "temp-gruu")[0]
     assert Gruus(Sealing("one")).phone(uri) == Phone(aor, "<urn:uuid:1>", contact.call_id)

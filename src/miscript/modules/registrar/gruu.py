@@ -10,6 +10,7 @@ Source: RFC 5627 sections 5.1, 5.3 and 6.1; OpenSIPS manual, module registrar, "
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from ...values import decode, encode
 TEMPORARY: Final = "tgruu."
 """What the user of a temporary GRUU begins with."""
 
-MAX_USER: Final = 1024
+MAX_USER: Final = 4096
 """Characters of the longest user of a temporary GRUU."""
 
 _INSTANCE = re.compile(r"<([A-Za-z0-9\-_.!~*'()%\[\]/:&+$]+)>")
@@ -67,7 +68,7 @@ class Gruus:
             return ""
         user = f"{address.user}@" if address.user else ""
         public = f"{address.scheme}:{user}{address.host};gr={found[1]}"
-        text = "\n".join((f"{now:.6f}", aor, contact.instance or "", contact.call_id))
+        text = json.dumps((f"{now:.6f}", aor, contact.instance, contact.call_id), ensure_ascii=False)
         token = base64.urlsafe_b64encode(self.sealing.sealed(encode(text))).decode().rstrip("=")
         temporary = f"{address.scheme}:{TEMPORARY}{token}@{socket.host}:{socket.told_port};gr"
         return f';pub-gruu="{public}";temp-gruu="{temporary}";+sip.instance="{contact.instance}"'
@@ -96,8 +97,7 @@ class Gruus:
         except ValueError:
             return None
         data = self.sealing.opened(sealed)
-        parts = [] if data is None else decode(data).split("\n")
-        return Phone(parts[1], parts[2], parts[3]) if len(parts) == 4 else None
+        return None if data is None else Phone(*json.loads(decode(data))[1:])
 
     def check(self, uris: Iterable[str], aor: str, rules: AorRules) -> None:
         """Raise `RegistrationRefused` when a contact of an AOR is a GRUU of its own: it would lead back to itself."""
