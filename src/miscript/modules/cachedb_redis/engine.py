@@ -326,7 +326,9 @@ class RedisEngine:
         for place in [place for place in self.nodes if place not in wanted]:
             gone = self.nodes.pop(place)
             if self.nodes:
-                asyncio.ensure_future(gone.retire()).add_done_callback(lambda done: done.cancelled() or done.exception())
+                asyncio.ensure_future(gone.retire()).add_done_callback(
+                    lambda done: done.cancelled() or done.exception()
+                )
 
     def _note_refresh(self) -> None:
         self.refreshes += 1
