@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import socket
 import ssl
 import subprocess
 import warnings
@@ -117,6 +118,23 @@ async def test_the_paths_of_modules_are_listed(tmp_path):
             {"http_root": "json", "module": "mi_http"},
             {"http_root": "metrics", "module": "prometheus"},
         ]
+
+
+async def test_requests_without_a_command_are_traced(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as collector:
+        collector.bind(("127.0.0.1", 0))
+        collector.settimeout(SOON)
+        lines = (
+            'socket=hep_udp:127.0.0.1:0\nloadmodule "proto_hep.so"\n'
+            + parameter("hep_id", f"[c]127.0.0.1:{collector.getsockname()[1]};transport=udp", "proto_hep")
+            + parameter("trace_destination", "c", "mi_http")
+        )
+        async with doors(tmp_path, "mi_http", parameters=lines) as host:
+            assert (await get(host, "/mi"))[0] == 405
+            assert await status_and_body(host, "") == (400, b"")
+            packets = [await asyncio.to_thread(collector.recv, 2000) for _ in range(4)]
+    wanted = [b"unknown:json", b"405 Method Not Allowed", b"unknown:json", b"400 Bad Request"]
+    assert [payload in packet for payload, packet in zip(wanted, packets, strict=True)] == [True] * 4
 
 
 # -- answers -------------------------------------------------------------------------------------------------

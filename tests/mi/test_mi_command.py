@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Optional
+import operator
+from typing import Annotated, Any, Optional
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from miscript.errors import DeclarationError, MIError
 from miscript.mi.command import Command, Raw, Unread
+from miscript.mi.parameters import Refused
 
 
 def everything(*arguments: object, **names: object) -> object:
@@ -226,6 +228,19 @@ def test_a_handler_may_read_parameters_when_it_comes_to_them() -> None:
     assert caught.value.data == "Bad type for parameter 'code'"
     with pytest.raises(DeclarationError, match=r"one of them in 'Unread\[…\]'"):
         Command("tm", "send", (), (("level",),), of_unread_bytes)
+
+
+def fetch(system: Annotated[str, Refused(operator.not_, "Empty system")], attr: str) -> None: ...
+
+
+def test_what_a_parameter_must_not_be_is_told_before_the_next_one_is_read() -> None:
+    command = Command("cache", "fetch", (), (("system", "attr"),), fetch)
+    assert command.arguments([5, "x"]) == ("5", "x")
+    for params, data in ((["", None], "Empty system"), ([None, ""], "Bad type for parameter 'system'")):
+        with pytest.raises(MIError) as caught:
+            command.arguments(params)
+        assert caught.value.data == data
+    assert command.texts_as_given == {2}
 
 
 def of_unread_bytes(level: Unread[bytes]) -> None: ...

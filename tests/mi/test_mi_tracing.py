@@ -128,6 +128,10 @@ def test_both_halves_share_the_id_and_doors_turn_the_reply_round(registry: Regis
     assert (script_reply.source, script_reply.destination) == (CLIENT, SERVER)
 
 
+def test_a_command_without_a_name_leaves_no_empty_part(registry: Registry) -> None:
+    assert traced(registry, Backend.DATAGRAM, call('"","params":["a"],"id":1')).payloads()[0] == "datagram:a"
+
+
 def test_every_request_of_a_batch_is_traced(registry: Registry) -> None:
     batch = "[" + call('"uptime","id":1') + "," + call('"nosuch"') + "]"
     assert traced(registry, Backend.FIFO, batch).payloads() == ["uptime:fifo", UPTIME, "nosuch:fifo"]

@@ -23,6 +23,10 @@ def bad(parameter: str) -> tuple[int, str, str]:
     return -32602, "Invalid params", f"Bad type for parameter '{parameter}'"
 
 
+def refused(data: str) -> tuple[int, str, str]:
+    return -32602, "Invalid params", data
+
+
 NO_PARTITIONS = (
     400,
     "Invalid parameter: 'partition_name'",
@@ -69,6 +73,15 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningScript]:
         ("log_level", {"level": "x", "pid": "y"}, bad("pid")),
         ("cache_store", {"system": None, "attr": "a", "value": "v", "expire": "x"}, bad("expire")),
         ("event_subscribe", {"event": None, "socket": None, "expire": "x"}, bad("expire")),
+        ("cache_store", {"system": "", "attr": None, "value": None}, refused("Empty memory cache id")),
+        ("cache_store", {"system": "a", "attr": "", "value": None}, refused("Empty attribute name")),
+        ("cache_store", {"system": "", "attr": "b", "value": "", "expire": -1}, refused("Negative expire value")),
+        ("cache_fetch", {"system": "", "attr": None}, refused("Empty memory cache id")),
+        ("cache_remove", {"system": "", "attr": None}, refused("Empty memory cache id")),
+        ("event_subscribe", {"event": "", "socket": None}, bad("event")),
+        ("event_subscribe", {"event": "E_NOSUCH", "socket": None, "expire": -1}, refused("Negative expire value")),
+        ("subscribers_list", {"event": "E_NOSUCH", "socket": None}, (404, "Event not published", None)),
+        ("mem_pkg_dump", {"pid": "x", "log_level": "x"}, bad("log_level")),
         ("cache_fetch_chunk", {"glob": None, "collection": None}, bad("collection")),
         ("cache_fetch_chunk", {"glob": "*", "collection": "nosuch"}, bad("glob")),
         ("cache_remove_chunk", {"glob": None, "collection": None}, bad("collection")),

@@ -3,7 +3,8 @@
 The annotation of a handler's parameter says what it wants: `str`, `int`, `list[str]` (each also with `| None`).
 A reader takes the JSON value and gives back what the handler is called with, or raises `Invalid params` naming the
 parameter.  A parameter annotated `Raw` (or `object`, or not at all) is handed over unread and may be anything.
-`Unread[str]` (or of the others) leaves the reading to the handler, for commands that look at other things first.
+`Unread[str]` (or of the others) leaves the reading to the handler, for commands that look at other things first;
+`Annotated[str, Refused(…)]` has a reader that refuses more, before the next parameter is read.
 
 Source: observed answers of OpenSIPS 4.1; numbers beyond 32 bits are refused instead of wrapped.
 """
@@ -18,7 +19,7 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar, cast
 
 from ..errors import DeclarationError, MIError
 from ..values import INT_MAX, INT_MIN
@@ -45,6 +46,29 @@ class Unread(Generic[T]):
 
 
 _INTEGER = re.compile(r"([+-]?)0*([0-9]{1,10})")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A value that is read, and then refused: `when` it is so, with `data` in `Invalid params`.
+
+    `mi()` hands texts over unread, so a handler has to look once more.
+    """
+
+    when: Callable[[Any], bool]
+    data: str
+
+    def reader(self, read: Reader) -> Reader:
+        """`read`, and then this."""
+
+        def read_and_check(value: object) -> object:
+            found = read(value)
+            if self.when(found):
+                raise invalid_params(self.data)
+            return found
+
+        read_and_check.__qualname__ = f"{getattr(read, '__qualname__', '')} {self.data}"  # what kind it reads
+        return read_and_check
 
 
 def python_name(parameter: str) -> str:
@@ -138,6 +162,13 @@ def reader_for(parameter: inspect.Parameter, name: str, owner: Callable[..., obj
 
 
 def _reader_of(kind: object, name: str) -> Reader | None:
+    if typing.get_origin(kind) is Annotated:
+        kind, *more = typing.get_args(kind)
+        read = _reader_of(kind, name)
+        for one in more:
+            if isinstance(one, Refused) and read is not None:
+                read = one.reader(read)
+        return read
     if kind is str:
         return text_reader(name)
     if kind is int:

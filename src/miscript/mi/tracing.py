@@ -115,9 +115,8 @@ def trace_request(
 def request_fields(backend: Backend, name: str, params: Params) -> Fields:
     """What is told of a request for `name`, written as the caller wrote it."""
     parameters = trace_parameters(params) if params else ""
-    if parameters:
-        return (("command", name), _BACKENDS[backend], ("parameters", parameters))
-    return (("command", name), _BACKENDS[backend])
+    fields = (("command", name), _BACKENDS[backend]) if name else (_BACKENDS[backend],)
+    return (*fields, ("parameters", parameters)) if parameters else fields
 
 
 def trace_failure(

@@ -72,9 +72,9 @@ class MiHttp(MiDoor):
         if origin is None or origin.guard is not self.access:  # new here, or the policy has been read again
             origin = self._origin(request, authorization)
         if request.head.method == "GET":
-            return self._refuse_get(origin)
+            return self._refuse(origin, "405 Method Not Allowed", NOT_ALLOWED)
         if not request.body:
-            return NO_BODY
+            return self._refuse(origin, "400 Bad Request", NO_BODY)
         if request.repeated:
             request.again = self._again(request.body, origin)
         answer = self.run_bytes(request.body, origin)
@@ -105,11 +105,11 @@ class MiHttp(MiDoor):
     def _special_reply(self, answer: bytes) -> Reply:
         return TOO_LARGE if answer else ACCEPTED
 
-    def _refuse_get(self, origin: Origin) -> Reply:
+    def _refuse(self, origin: Origin, traced: str, reply: Reply) -> Reply:
         exchange = self.services.mi.trace(origin, "unknown") if origin.tracing is not None else None
         if exchange is not None:
-            exchange.reply("405 Method Not Allowed")
-        return NOT_ALLOWED
+            exchange.reply(traced)
+        return reply
 
     # -- clients ----------------------------------------------------------------------------------------------
 

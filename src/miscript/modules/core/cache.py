@@ -10,15 +10,17 @@ Source: OpenSIPS manual, "Core Functions" and "Key-Value Interface"; observed an
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeAlias, TypeVar
 
 from ...cachedb import Answer, CacheEngine, CacheError, NotANumber, RawQueries, Rows, Written, engine_named
 from ...errors import ConfigurationError, MIError
 from ...exports import BoundLiteral, BoundText, Writable, bound_function, mi_command, script_function
 from ...mi.command import Later
 from ...mi.jsonrpc import invalid_params
+from ...mi.parameters import Refused
 from ...script.avps import avp_assign
 from ...script.runtime import Run
 from ...script.signatures import Argument, VariableAccess
@@ -26,6 +28,14 @@ from ...services import Services
 from ...values import text_of, wrap
 from ...variable_spec import VariableSpec
 from .part import CorePart
+
+EMPTY_SYSTEM: Final = "Empty memory cache id"
+EMPTY_ATTR: Final = "Empty attribute name"
+EMPTY_VALUE: Final = "Empty value"
+System: TypeAlias = Annotated[str, Refused(operator.not_, EMPTY_SYSTEM)]
+Attr: TypeAlias = Annotated[str, Refused(operator.not_, EMPTY_ATTR)]
+Stored: TypeAlias = Annotated[str, Refused(operator.not_, EMPTY_VALUE)]
+Lifetime: TypeAlias = Annotated[int, Refused(lambda seconds: seconds < 0, "Negative expire value")]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -62,13 +72,11 @@ class CoreCache(CorePart):
         module="cache",
         read_first="expire",
     )
-    def mi_cache_store(self, system: str, attr: str, value: str, expire: int = 0) -> object:
+    def mi_cache_store(self, system: System, attr: Attr, value: Stored, expire: Lifetime = 0) -> object:
         """stores a value under a key, for good or for as many seconds as given"""
         _check_names(system, attr)
         if not value:
-            raise invalid_params("Empty value")
-        if expire < 0:
-            raise invalid_params("Negative expire value")
+            raise invalid_params(EMPTY_VALUE)
         return _command("store", lambda: self._cache_engine(system).store(attr, value, expire), lambda done: OK)
 
     # Scripts ask for this command more than for all the rest: there is no function in between that can be spared.
@@ -76,7 +84,7 @@ class CoreCache(CorePart):
     @mi_command(
         "fetch", "system attr", aliases=["cache_fetch"], module="cache", read_only=True, prepare="_prepared_fetch"
     )
-    def mi_cache_fetch(self, system: str, attr: str) -> dict[str, str] | Later:
+    def mi_cache_fetch(self, system: System, attr: Attr) -> dict[str, str] | Later:
         """tells the value of a key"""
         fetch = self._fetchers.get(system) or self._fetcher(system, attr)
         try:
@@ -115,7 +123,7 @@ class CoreCache(CorePart):
         return fetch
 
     @mi_command("remove", "system attr", aliases=["cache_remove"], module="cache")
-    def mi_cache_remove(self, system: str, attr: str) -> object:
+    def mi_cache_remove(self, system: System, attr: Attr) -> object:
         """removes a key; one that is not there is fine"""
         _check_names(system, attr)
         return _command("remove", lambda: self._cache_engine(system).remove(attr), lambda done: OK)
@@ -230,9 +238,9 @@ def _query_pieces(query: Argument, run: Run) -> list[str | Written]:
 
 def _check_names(system: str, attr: str) -> None:
     if not system:
-        raise invalid_params("Empty memory cache id")
+        raise invalid_params(EMPTY_SYSTEM)
     if not attr:
-        raise invalid_params("Empty attribute name")
+        raise invalid_params(EMPTY_ATTR)
 
 
 def _function(what: str, ask: Callable[[], Answer[T]], done: Callable[[T], int]) -> int | Awaitable[int]:

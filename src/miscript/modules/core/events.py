@@ -9,15 +9,17 @@ Source: OpenSIPS manual, "Event Interface"; observed answers of OpenSIPS 4.1.
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import orjson
 
 from ...errors import MIError
 from ...exports import BoundAvp, BoundNumber, BoundText, bound_function, mi_command
-from ...mi.command import Raw
+from ...mi.command import Raw, Unread
 from ...mi.jsonrpc import invalid_params
+from ...mi.parameters import Refused
 from ...mi.writer import dumps_text
 from ...script.access import AvpAccess
 from ...script.runtime import Run
@@ -31,6 +33,11 @@ log = logging.getLogger("miscript.events")
 OK: Final = "OK"
 DEFAULT_LIFETIME: Final = 3600
 """Seconds that a subscription by MI lasts when it does not say how long."""
+
+EventName: TypeAlias = Annotated[str, Refused(operator.not_, "Bad type for parameter 'event'")]
+Socket: TypeAlias = Annotated[str, Refused(operator.not_, "Bad type for parameter 'socket'")]
+Lifetime: TypeAlias = Annotated[int, Refused(lambda seconds: seconds < 0, "Negative expire value")]
+"""An empty text is told as OpenSIPS tells it."""
 
 CORE_EVENTS: Final = (
     "E_CORE_SR_STATUS_CHANGED",
@@ -64,10 +71,8 @@ class CoreEvents(CorePart):
         module="evi",
         read_first="expire",
     )
-    def mi_event_subscribe(self, event: str, socket: str, expire: int = DEFAULT_LIFETIME) -> object:
+    def mi_event_subscribe(self, event: EventName, socket: Socket, expire: Lifetime = DEFAULT_LIFETIME) -> object:
         """subscribes a socket to an event, for 3600 seconds or as many as given"""
-        if expire < 0:
-            raise invalid_params("Negative expire value")
         for name, value in (("event", event), ("socket", socket)):
             if not value:
                 raise invalid_params(f"Bad type for parameter '{name}'")
@@ -82,7 +87,7 @@ class CoreEvents(CorePart):
         return {"Events": [{"name": name, "id": number} for number, name in enumerate(names)]}
 
     @mi_command("subscribers", "", "event", "event socket", aliases=["subscribers_list"], module="evi", read_only=True)
-    def mi_subscribers_list(self, event: str | None = None, socket: str | None = None) -> object:
+    def mi_subscribers_list(self, event: str | None = None, socket: Unread[str] | None = None) -> object:
         """lists who has subscribed to which event, to one event, or one subscriber"""
         names = list(self.services.events.published())
         if event is None:
@@ -93,8 +98,9 @@ class CoreEvents(CorePart):
         number = names.index(event)
         if socket is None:
             return {"Event": self._event(event, number)}
+        wanted = socket.read()
         for subscription in self.services.events.subscriptions(event):
-            if subscription.socket == socket:
+            if subscription.socket == wanted:
                 return {"Event": {"name": event, "id": number, "Subscriber": self._subscriber(subscription)}}
         raise MIError(404, "Subscriber does not exist")
 

@@ -22,7 +22,7 @@ log = logging.getLogger("miscript.memory")
 class CoreMemory(CorePart):
     """The group `mem` of the Management Interface."""
 
-    @mi_command("pkg_dump", "pid", "pid log_level", aliases=["mem_pkg_dump"], module="mem")
+    @mi_command("pkg_dump", "pid", "pid log_level", aliases=["mem_pkg_dump"], module="mem", read_first="log_level")
     def mi_pkg_dump(self, pid: int, log_level: int = LogLevel.DBG) -> object:
         """writes to the log how much memory a process holds"""
         if all(process.pid != pid for process in self.services.processes):
