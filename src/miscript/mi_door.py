@@ -17,20 +17,22 @@ import logging
 import os
 import stat
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from .audit_log import AuditLog
 from .errors import ConfigurationError, MIError
 from .exports import Module, mi_command, parameter
-from .mi.audit import audit_line
+from .mi.audit import ALWAYS_MASKED, audit_line
 from .mi.command import Command
-from .mi.jsonrpc import Batch, Failure, Request, Response, parse, server_error
+from .mi.jsonrpc import FORBIDDEN, Batch, Failure, Request, Response, parse, server_error
 from .mi.origin import NOBODY, Backend, CommandList, Identity, Origin, Tracing
-from .mi.policy import ALWAYS_MASKED, FORBIDDEN, MAX_SIZE, READ_ONLY, Policy, parse_policy
 from .mi.registry import Pending, batch_body
 from .mi.repeat import Repeat, repeat_of, split
 from .mi.tracing import not_traced, parse_bwlist
 from .trace import NOWHERE, Address
+
+if TYPE_CHECKING:
+    from .mi.policy import Policy
 
 log = logging.getLogger("miscript.mi")
 
@@ -103,15 +105,15 @@ class MiDoor(Module):
             self._audit.close()
 
     def _policy(self) -> Policy | None:
-        match self.policy:
-            case "" | "open":
-                return None
-            case "read-only":
-                return READ_ONLY
-            case path:
-                return self._policy_of(path)
+        if self.policy in ("", "open"):
+            return None
+        from .mi.policy import READ_ONLY
+
+        return READ_ONLY if self.policy == "read-only" else self._policy_of(self.policy)
 
     def _policy_of(self, path: str) -> Policy:
+        from .mi.policy import parse_policy
+
         try:
             return parse_policy(_read_policy_file(path))
         except OSError as error:
@@ -366,6 +368,8 @@ def _never_run(awaitable: Awaitable[object]) -> None:
 
 def _read_policy_file(path: str) -> str:
     """The text of a policy file.  A link is followed: configuration often is one.  Raises OSError, UnicodeError."""
+    from .mi.policy import MAX_SIZE
+
     with open(path, "rb", opener=_open_at_once) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miscript.errors import ConfigurationError, MIError
-from miscript.mi.audit import MAX_LINE, audit_line, shown
+from miscript.mi.audit import ALWAYS_MASKED, MAX_LINE, audit_line, shown
 from miscript.mi.command import Command
-from miscript.mi.jsonrpc import Failure, Request, Response
+from miscript.mi.jsonrpc import FORBIDDEN, Failure, Request, Response
 from miscript.mi.origin import NOBODY, Backend, Identity, Origin
-from miscript.mi.policy import ALWAYS_MASKED, FORBIDDEN, READ_ONLY, parse_policy
+from miscript.mi.policy import READ_ONLY, parse_policy
 
 LIST = Command("dispatcher", "list", ("ds_list",), ((), ("partition",)), lambda partition="": None, read_only=True)
 RELOAD = Command("dispatcher", "reload", ("ds_reload",), ((),), lambda: None)

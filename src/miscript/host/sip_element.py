@@ -29,7 +29,7 @@ from ..sip.refusing import refusal, salvaged
 from ..sip.replies import local_tag, make_reply, next_target, passed_back, reply_target
 from ..sip.requests import passed_on, via_line
 from ..sip.sockets import DEFAULT_PORTS, ListeningSocket, Options, Target, parse_socket
-from ..sip.transactions import COOKIE
+from ..sip.via import COOKIE
 from ..sip_service import Hooks, Traffic
 from ..tls_service import Noted, Tls
 from .sending_sockets import SendingSockets

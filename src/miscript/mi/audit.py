@@ -26,6 +26,9 @@ from .writer import MAX_DEPTH
 MAX_LINE: Final = 4096
 HIDDEN: Final = "***"
 
+ALWAYS_MASKED: Final = frozenset({"password", "passwd", "secret", "ha1", "token"})
+"""Parameters that no audit shows, whatever a policy says."""
+
 
 def audit_line(
     message: Request | Failure,

@@ -53,6 +53,8 @@ METHOD_NOT_FOUND: Final = -32601
 METHOD_AMBIGUOUS: Final = -32001
 INVALID_PARAMS: Final = -32602
 SERVER_ERROR: Final = -32000
+FORBIDDEN: Final = -32003
+"""What a policy refuses (ours); its message is `Forbidden`."""
 
 _HUGE: Final = late_pattern(rb"[0-9][eE]\+?[0-9]{3}")
 _PARAMS: Final = frozenset({list, dict})

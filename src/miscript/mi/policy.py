@@ -42,15 +42,10 @@ from typing import Final, NoReturn, TypeAlias
 
 from ..errors import ConfigurationError, MIError
 from ..late_pattern import late_pattern
+from .audit import ALWAYS_MASKED
 from .command import Command
-from .jsonrpc import Request
+from .jsonrpc import FORBIDDEN, Request
 from .origin import Identity, Origin
-
-FORBIDDEN: Final = -32003
-"""The JSON-RPC code of a refusal; its message is `Forbidden`."""
-
-ALWAYS_MASKED: Final = frozenset({"password", "passwd", "secret", "ha1", "token"})
-"""Parameters that no audit shows, whatever the policy says."""
 
 FILE: Final = "the file"
 """What messages call the part of a policy file that is in no table."""

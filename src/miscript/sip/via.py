@@ -6,7 +6,7 @@ read too.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..late_pattern import late_pattern
 from .parameters import NO_PARAMETERS, Parameters, parse_parameters
@@ -16,6 +16,9 @@ MAX_VIAS = 256
 """Most values in one header field; Max-Forwards starts at 70."""
 
 MAX_PORT = 65535
+
+COOKIE: Final = "z9hG4bK"
+"""What a branch begins with that is unique for its transaction (RFC 3261 section 8.1.1.7)."""
 
 _SLASH = late_pattern(r"[ \t\r\n]*/[ \t\r\n]*")
 _PORT = late_pattern(r"[ \t\r\n]*:[ \t\r\n]*([0-9]{1,5})")

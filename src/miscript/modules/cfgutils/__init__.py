@@ -24,7 +24,6 @@ from ...script.nodes import Index, Template
 from ...script.runtime import Run
 from ...script.signatures import Binder, VariableAccess
 from ...services import Services
-from ...time_recurrence import TimeRecurrenceError, parse_time_recurrence
 from ...values import INT_MAX, Value, text_of, wrap
 from .locks import AlreadyHeld, Locks
 from .shared_variables import SharedVariables
@@ -303,6 +302,8 @@ class CfgUtils(Module):
         """Whether now, or `timestamp`, lies in a time recurrence: 1, else -1, or -2 when it cannot be read."""
         if not recurrence.strip():
             return -1
+        from ...time_recurrence import TimeRecurrenceError, parse_time_recurrence
+
         try:
             condition = parse_time_recurrence(recurrence)
         except TimeRecurrenceError as error:

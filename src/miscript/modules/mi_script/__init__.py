@@ -21,8 +21,8 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import lru_cache
-from typing import TypeAlias, cast
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import orjson
 
@@ -33,7 +33,6 @@ from ...mi.jsonrpc import Params
 from ...mi.origin import Backend, Origin, Tracing
 from ...mi.tracing import Exchange, correlation_id, not_traced, parse_bwlist, request_fields, trace_reply
 from ...mi.writer import ONLY_JSON, dumps_text
-from ...remote_commands import RemoteCommands
 from ...script.access import AvpAccess
 from ...script.runtime import Pending, Run
 from ...script.signatures import Argument
@@ -42,6 +41,9 @@ from ...trace import NOWHERE, Address, whole_exchange
 from ...values import Value
 from .storing import Store, store_in
 from .words import INTERNAL, Call, Refused, named, positional, split_words
+
+if TYPE_CHECKING:
+    from ...remote_commands import RemoteCommands
 
 log = logging.getLogger("miscript.mi_script")
 
@@ -69,19 +71,29 @@ class MiScript(Module):
         """Find out where calls are traced to; without a destination of that name they are not."""
         self._origin = lru_cache(ORIGINS)(self._make_origin)
         self._default_node = self.default_node or self.services.find("default node") or ""
-        self._remote = RemoteCommands(dict(os.environ), self._default_node)
         destinations = self.services.trace_destinations
         destination = destinations.get(self.trace_destination)
         if destination is not None:
             wanted = self.trace_bwlist
-            commands = None if wanted is None else parse_bwlist(wanted, self.services.mi, self._remote.name_of)
+            commands = (
+                None
+                if wanted is None
+                else parse_bwlist(wanted, self.services.mi, self._remote.name_of)
+            )
             self._tracing = Tracing(destination, commands)
         elif self.trace_destination:
             log.warning("%s", not_traced(self.trace_destination, destinations))
 
     async def stop(self) -> None:
         """Let go of the nodes."""
-        await self._remote.close()
+        if "_remote" in vars(self):
+            await self._remote.close()
+
+    @cached_property
+    def _remote(self) -> RemoteCommands:
+        from ...remote_commands import RemoteCommands
+
+        return RemoteCommands(dict(os.environ), self._default_node)
 
     # -- the function -----------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from ...sip.message import Message
 from ...sip.requests import make_request, new_token, via_line
 from ...sip.sockets import ListeningSocket, Target
 from ...sip.syntax import SipSyntaxError
-from ...sip.transactions import COOKIE
+from ...sip.via import COOKIE
 from ...sip_service import sip_service
 
 log = logging.getLogger("miscript.nathelper")

@@ -21,7 +21,6 @@ from ...sip.replies import make_reply, reply_target
 from ...sip.requests import new_token
 from ...sip.syntax import SipSyntaxError
 from ...sip.transactions import (
-    COOKIE,
     Do,
     Event,
     Key,
@@ -34,6 +33,7 @@ from ...sip.transactions import (
     server,
     server_key,
 )
+from ...sip.via import COOKIE
 from ...sip_service import SipService
 from ...transaction_service import Happening, Moment, Watcher
 from .answered_invites import AnsweredInvites

@@ -23,8 +23,8 @@ from ...sip.received import Received
 from ...sip.requests import make_request, new_token, via_line
 from ...sip.sockets import ListeningSocket, Target
 from ...sip.syntax import SipSyntaxError
-from ...sip.transactions import COOKIE
 from ...sip.uri import SipUri
+from ...sip.via import COOKIE
 from ...transaction_service import Moment, Reply
 from ...values import Value
 from .answers import Answers

@@ -4,11 +4,10 @@ Source: RFC 3261 section 17, RFC 6026.
 """
 
 from .machine import Timers, Transaction, client, event_of_status, server
-from .matching import COOKIE, Key, answered_key, cancelled_key, client_key, server_key
+from .matching import Key, answered_key, cancelled_key, client_key, server_key
 from .table import Do, Event, State, Timer
 
 __all__ = [
-    "COOKIE",
     "Do",
     "Event",
     "Key",

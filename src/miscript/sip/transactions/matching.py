@@ -7,13 +7,12 @@ section 17.2.3); an older one by Request-URI, tags, Call-ID, CSeq and Via.  An A
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from ..message import Message
 from ..name_addr import NameAddr
 from ..syntax import SipSyntaxError
-
-COOKIE: Final = "z9hG4bK"
+from ..via import COOKIE
 
 Key: TypeAlias = tuple[str, ...]
 
