@@ -75,11 +75,7 @@ class MiScript(Module):
         destination = destinations.get(self.trace_destination)
         if destination is not None:
             wanted = self.trace_bwlist
-            commands = (
-                None
-                if wanted is None
-                else parse_bwlist(wanted, self.services.mi, self._remote.name_of)
-            )
+            commands = None if wanted is None else parse_bwlist(wanted, self.services.mi, self._remote.name_of)
             self._tracing = Tracing(destination, commands)
         elif self.trace_destination:
             log.warning("%s", not_traced(self.trace_destination, destinations))
