@@ -27,11 +27,16 @@ async def still_serves(host):
     client.close()
 
 
+async def connected(host, count):
+    """The server has so many connections, soon."""
+    async with asyncio.timeout(SOON):
+        while figure(host, "connections") != count:  # noqa: ASYNC110  # the kernel tells no one
+            await asyncio.sleep(0.01)
+
+
 async def no_connections(host):
     """The server has forgotten all of them."""
-    async with asyncio.timeout(SOON):
-        while host.services.statistics.find("httpd:connections").value:  # noqa: ASYNC110  # the kernel tells no one
-            await asyncio.sleep(0.01)
+    await connected(host, 0)
 
 
 SMUGGLING = {
@@ -123,6 +128,36 @@ async def test_a_client_that_does_not_take_its_answers_is_cut_off(tmp_path):
         raw.close()
         await still_serves(host)
         await no_connections(host)
+
+
+async def test_answers_that_nobody_takes_are_bounded_whoever_asks_for_them(tmp_path):
+    """Those who take theirs are served, whatever their size."""
+    lines = 'modparam("httpd", "max_untaken", 8000000)\n'
+    async with doors(tmp_path, "mi_http", parameters=lines) as host:
+        body = request("big", 8_000_000)
+        deaf = []
+        loop = asyncio.get_running_loop()
+        for _ in range(12):
+            raw = socket.socket()
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            raw.setblocking(False)
+            await loop.sock_connect(raw, host.services.find("httpd").address)
+            await loop.sock_sendall(raw, f"{HEAD}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            deaf.append(raw)
+        async with asyncio.timeout(SOON):
+            while host.services.mi.resolve("big").counters.calls < len(deaf):  # noqa: ASYNC110  # the kernel tells no one
+                await asyncio.sleep(0.01)
+        await connected(host, len(deaf) - figure(host, "untaken_answers"))
+        assert figure(host, "untaken_answers") >= 6
+        assert 0 < figure(host, "untaken_bytes") < 8_000_000 + 8_100_000
+        await still_serves(host)
+        for raw in deaf:
+            raw.close()
+        await connected(host, 0)
+        assert figure(host, "untaken_bytes") == 0
+        client = await HttpClient(host).open()
+        assert len(await client.ask(request("big", 20_000_000))) > 20_000_000
+        client.close()
 
 
 async def test_pipelined_requests_are_answered_in_their_order(tmp_path):

@@ -40,6 +40,7 @@ SPARE_FILES: Final = 64
 BACKLOG: Final = 1024
 STOP_SECONDS: Final = 2.0
 MAX_BODIES: Final = 64 * 1024 * 1024
+MAX_UNTAKEN: Final = 64 * 1024 * 1024
 
 _BODY_TYPES: Final = (b"application/json", b"text/xml")
 _FORM: Final = b"application/x-www-form-urlencoded"
@@ -77,8 +78,11 @@ class Httpd(Module):
     max_connections = parameter(10000, "Connections at a time (ours).")
     max_bodies = parameter(MAX_BODIES, "Bytes of bodies of all requests under way; at least `receive_buf_size` (ours).")
 
+    max_untaken = parameter(MAX_UNTAKEN, "Bytes of answers that wait for their clients, one answer left out (ours).")
+
     refused_connections = statistic("refused_connections", "Connections above `max_connections`.")
     refused_bodies = statistic("refused_bodies", "Requests answered 503 because of `max_bodies`.")
+    untaken_answers = statistic("untaken_answers", "Connections closed because of `max_untaken`.")
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
@@ -92,6 +96,7 @@ class Httpd(Module):
         self._credentials = b""
         self._limit = 0
         self._kept = 0
+        self._untaken = 0
         self._all_closed: asyncio.Event | None = None
         services.provide("httpd", self)
 
@@ -106,6 +111,7 @@ class Httpd(Module):
         self.max_body = self.receive_buf_size
         self.services.statistics.register("httpd", "connections", False, lambda: len(self._connections))
         self.services.statistics.register("httpd", "kept_bytes", False, lambda: self._kept)
+        self.services.statistics.register("httpd", "untaken_bytes", False, lambda: self._untaken)
 
     def _check_address(self) -> None:
         if self.ip != "*":
@@ -126,6 +132,7 @@ class Httpd(Module):
             "receive_buf_size": 1,
             "max_connections": 1,
             "max_bodies": self.receive_buf_size,
+            "max_untaken": 0,
         }
         for name, minimum in least.items():
             value = getattr(self, name)
@@ -236,6 +243,14 @@ class Httpd(Module):
 
     def keep(self, size: int) -> None:
         self._kept += size
+
+    def wait_for(self, size: int) -> bool:
+        others = self._untaken
+        self._untaken += size
+        if size <= 0 or others <= self.max_untaken:
+            return True
+        self.untaken_answers.add()
+        return False
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         self.services.tasks.spawn(work, "httpd")

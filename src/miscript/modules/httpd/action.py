@@ -67,5 +67,8 @@ class Owner(Protocol):
     def keep(self, size: int) -> None:
         """So many bytes more are kept, or fewer."""
 
+    def wait_for(self, size: int) -> bool:
+        """A client does not take `size` bytes of its answers, or does now if negative; False if that is too much."""
+
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside everything else."""

@@ -6,7 +6,7 @@ that comes later a `_Slot` keeps its place.
 
 What a client may cost is bounded: time for a request and for taking an answer (`conn_timeout`), requests under way,
 bytes that wait.  Behind a limit nothing is read until there is room.  What all clients together may keep here of
-bodies is bounded too: whoever comes when that is full gets 503.
+bodies is bounded too (who comes when that is full gets 503), and what they do not take of their answers.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class HttpConnection(asyncio.Protocol):
         "_slots",
         "_timeout",
         "_transport",
+        "_untaken",
         "_write_paused",
         "_written",
         "deadline",
@@ -97,7 +98,7 @@ class HttpConnection(asyncio.Protocol):
         self._lingers = False
         self._said_continue = False
         self._write_paused = False
-        self._written = 0
+        self._written = self._untaken = 0
         self._held = 0
         self._kept = 0
         """What the owner counts as kept here of requests that are not complete."""
@@ -122,6 +123,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport = None
         self._reader.drop()
         self._count_kept()
+        self._taken()
         self._owner.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -194,12 +196,19 @@ class HttpConnection(asyncio.Protocol):
         self._write_paused = True
         self._packet = b""
         assert self._transport is not None
-        self._written = self._transport.get_write_buffer_size()
+        self._written = self._untaken = self._transport.get_write_buffer_size()
         self.deadline = self._now() + self._timeout
+        if not self._owner.wait_for(self._untaken):
+            self._transport.abort()
 
     def resume_writing(self) -> None:
         self._write_paused = False
+        self._taken()
         self._go_on()
+
+    def _taken(self) -> None:
+        self._owner.wait_for(-self._untaken)
+        self._untaken = 0
 
     # -- called by the server ---------------------------------------------------------------------------------
 
