@@ -145,7 +145,8 @@ class CallChecker(VariableChecker):
         return all(results)
 
     def _argument(self, node: n.Call, given: n.Expression | None, parameter: Parameter) -> bool:
-        where = f"argument '{parameter.name}' of '{node.name}'"
+        name = f"'{parameter.name}'" if not parameter.name.startswith("#") else parameter.name[1:]  # one without a name
+        where = f"argument {name} of '{node.name}'"
         if given is None:
             if not parameter.optional:
                 self.add("E404", f"{where} cannot be left out", node.span)
