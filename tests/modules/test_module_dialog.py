@@ -121,9 +121,9 @@ def test_other_requests_begin_no_dialog(calls: list[Call]):
     assert one.script.mi("dlg_list") == {"Dialogs": []}
 
 
-@pytest.mark.parametrize(("flags", "code"), [('"bye-on-timeout, options-ping-caller"', 1), ('"B"', -1)])
+@pytest.mark.parametrize(("flags", "code"), [("bye-on-timeout, options-ping-caller", 1), ("B", -1)])
 def test_create_dialog_knows_its_flags(calls: list[Call], flags: str, code: int):
-    one = begin(calls, initial=f'create_dialog({flags}); xlog("$rc");')
+    one = begin(calls, initial=f'$var(f) = "{flags}"; create_dialog($var(f)); xlog("$rc");')
     one.request("INVITE")
     assert one.script.take() == str(code)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Annotated, Final
 
 from ...blacklist_service import blacklist_service
 from ...exports import BoundText, bound_function, script_function, variable
@@ -28,6 +28,19 @@ log = logging.getLogger("miscript.sip")
 
 VIA_HANDLING: Final = frozenset({"force-rport", "add-local-rport", "reply-to-via", "force-tcp-alias"})
 """Flags of `set_via_handling`."""
+
+
+def _via_flags(flags: str) -> set[str]:
+    return {flag.strip().lower() for flag in flags.split(",")} - {""}
+
+
+def _unknown_via_flag(flags: str) -> str | None:
+    """What is wrong with the flags of `set_via_handling`."""
+    unknown = sorted(_via_flags(flags) - VIA_HANDLING)
+    return f"there is no flag '{unknown[0]}', expected some of {', '.join(sorted(VIA_HANDLING))}" if unknown else None
+
+
+ViaFlags = Annotated[str, _unknown_via_flag]
 
 
 class SipFunctions(CorePart):
@@ -123,16 +136,16 @@ class SipFunctions(CorePart):
         return 1
 
     @script_function()
-    def set_via_handling(self, run: Run, flags: str) -> int:
+    def set_via_handling(self, run: Run, flags: ViaFlags) -> int:
         """Say how this request is answered and sent on.
 
         `flags`, separated by commas: `force-rport` (force_rport()), `add-local-rport` (add_local_rport()),
         `reply-to-via` (answer to address and port in its Via, not to those that it came from) and `force-tcp-alias`
         (force_tcp_alias()).
         """
-        wanted = {flag.strip().lower() for flag in flags.split(",")} - {""}
-        if run.message is None or not wanted <= VIA_HANDLING:
-            log.error("set_via_handling: '%s', expected %s", flags, ", ".join(sorted(VIA_HANDLING)))
+        wanted, mistake = _via_flags(flags), _unknown_via_flag(flags)
+        if run.message is None or mistake is not None:
+            log.error("set_via_handling: %s", mistake or "there is no message")
             return -1
         wishes = run.message.via_wishes
         run.message.via_wishes = replace(

@@ -51,6 +51,19 @@ FLAGS: Final = frozenset({"bye-on-timeout", "end-on-race-condition", "auto-prack
 """Flags of `create_dialog`."""
 
 
+def _words(flags: str) -> list[str]:
+    return [word.strip() for word in flags.split(",") if word.strip()]
+
+
+def _unknown_flag(flags: str) -> str | None:
+    """What is wrong with the flags of `create_dialog`."""
+    unknown = [word for word in _words(flags) if word not in FLAGS]
+    return f"there is no flag '{unknown[0]}', expected some of {', '.join(sorted(FLAGS))}" if unknown else None
+
+
+DialogFlags = Annotated[str, _unknown_flag]
+
+
 class DialogFunctions(Base):
     """What scripts call."""
 
@@ -68,7 +81,7 @@ class DialogFunctions(Base):
     # -- making and finding ---------------------------------------------------------------------------------------
 
     @script_function(routes="request")
-    def create_dialog(self, run: Run, flags: str | None = None) -> int:
+    def create_dialog(self, run: Run, flags: DialogFlags | None = None) -> int:
         """Follow the call that this INVITE begins.
 
         `flags`, separated by commas: `bye-on-timeout` (BYEs go both ways when its time is over),
@@ -76,11 +89,10 @@ class DialogFunctions(Base):
         `end-on-race-condition` (a call that was answered and given up at once ends after `race_condition_timeout`),
         `auto-prack` (reliable provisional replies are acknowledged here).  True also when the dialog is there already.
         """
-        words = [word.strip() for word in (flags or "").split(",") if word.strip()]
-        for word in words:
-            if word not in FLAGS:
-                log.error("create_dialog: there is no flag '%s'", word)
-                return -1
+        words, mistake = _words(flags or ""), _unknown_flag(flags or "")
+        if mistake is not None:
+            log.error("create_dialog: %s", mistake)
+            return -1
         dialog = self.tracking.begin(run)
         if dialog is None:
             return -1

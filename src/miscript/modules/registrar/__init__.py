@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from ...errors import ConfigurationError
 from ...exports import (
@@ -57,6 +57,23 @@ T = TypeVar("T")
 
 INTERNAL_ERROR = -3
 QUESTION_ROUTES = "request failure reply branch local"
+
+
+def _mistake(parse: Callable[[str], object]) -> Callable[[str], str | None]:
+    """What is wrong with flags that are written out."""
+
+    def check(text: str) -> str | None:
+        try:
+            parse(text)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    return check
+
+
+SaveFlags = Annotated[BoundText, _mistake(SaveOptions.parse)]
+LookupFlags = Annotated[BoundText, _mistake(LookupOptions.parse)]
 
 
 class Registrar(Module):
@@ -173,7 +190,7 @@ class Registrar(Module):
     def save(
         self,
         domain: BoundConstant,
-        flags: BoundText | None = None,
+        flags: SaveFlags | None = None,
         aor: BoundText | None = None,
         ownership_tag: BoundText | None = None,
     ) -> Callable[[Run], int]:
@@ -210,7 +227,7 @@ class Registrar(Module):
 
     @bound_function(routes="request failure reply")
     def lookup(
-        self, domain: BoundConstant, flags: BoundText | None = None, aor: BoundText | None = None
+        self, domain: BoundConstant, flags: LookupFlags | None = None, aor: BoundText | None = None
     ) -> Callable[[Run], int]:
         """Send the request to the contacts of the AOR in the Request-URI, or of `aor`: the best in its place, the
         others as branches.

@@ -49,6 +49,25 @@ NOT_RELAYED: Final = {
 RELAY_FLAGS: Final = frozenset({"no-auto-477", "no-dns-failover", "pass-reason-hdr", "allow-no-cancel"})
 
 
+def _words(flags: str) -> frozenset[str]:
+    return frozenset(flag.strip() for flag in flags.split(",")) - {""}
+
+
+def _unknown_relay_flag(flags: str) -> str | None:
+    """What is wrong with the flags of `t_relay`."""
+    unknown = sorted(_words(flags) - RELAY_FLAGS)
+    return f"there is no flag '{unknown[0]}', expected some of {', '.join(sorted(RELAY_FLAGS))}" if unknown else None
+
+
+def _unknown_cancel_flag(flags: str) -> str | None:
+    """What is wrong with the flags of `t_cancel_branch`."""
+    return None if flags in ("", "a", "o") else f"there is no flag '{flags}', expected a or o"
+
+
+RelayFlags = Annotated[str, _unknown_relay_flag]
+CancelFlags = Annotated[str, _unknown_cancel_flag]
+
+
 class TmFunctions(Base):
     """What scripts call."""
 
@@ -145,7 +164,7 @@ class TmFunctions(Base):
     # -- relaying ---------------------------------------------------------------------------------------------
 
     @script_function(routes="request failure")
-    async def t_relay(self, run: Run, flags: str | None = None, outbound_proxy: str | None = None) -> int:
+    async def t_relay(self, run: Run, flags: RelayFlags | None = None, outbound_proxy: str | None = None) -> int:
         """Send the request to its destination and its other branches.
 
         `flags`, separated by commas: no-auto-477, no-dns-failover, pass-reason-hdr, allow-no-cancel.
@@ -155,8 +174,9 @@ class TmFunctions(Base):
         message = run.message
         if message is None or not message.is_request:
             return -1
-        wanted = frozenset(flag.strip() for flag in (flags or "").split(",")) - {""}
+        wanted = _words(flags or "")
         if not wanted <= RELAY_FLAGS:
+            log.error("t_relay: %s", _unknown_relay_flag(flags or ""))
             return -1
         proxy = _proxy_uri(outbound_proxy)
         if outbound_proxy and proxy is None:
@@ -221,7 +241,7 @@ class TmFunctions(Base):
         return 1
 
     @script_function(routes="reply")
-    def t_cancel_branch(self, run: Run, flags: str = "") -> int:
+    def t_cancel_branch(self, run: Run, flags: CancelFlags = "") -> int:
         """Cancel the branch that the reply is from, `a`: all of them, `o`: all others."""
         here = context(run)
         transaction, branch = here.transaction, here.branch
@@ -235,7 +255,7 @@ class TmFunctions(Base):
             case "":
                 chosen = [other for other in transaction.pending if other is branch]
             case _:
-                log.error("t_cancel_branch: '%s' is no flag; there are a and o", flags)
+                log.error("t_cancel_branch: %s", _unknown_cancel_flag(flags))
                 return -1
         self.relaying.cancel(chosen)
         return 1
