@@ -366,6 +366,39 @@ def test_contacts_are_pinged_with_four_bytes() -> None:
     assert phone.take_bytes() == [bytes(4)] * 2
 
 
+@pytest.mark.parametrize(("more", "flags"), [((), ("NAT",)), ((REQUESTS,), ("SIP",))])
+def test_places_on_a_blacklist_that_counts_by_default_are_not_pinged(
+    more: tuple[str, ...], flags: tuple[str, ...]
+) -> None:
+    script, phone = pinging("dst_blacklist = moving/expire,default", *more, flags=flags)
+    script.mi("add_blacklist_rule", "moving", "udp,10.0.0.9,5070", 25)
+    wait(script, 20)
+    assert (phone.take_bytes(), contacts(script)) == ([], 1)
+    wait(script, 20)
+    assert len(phone.take_bytes()) > 0
+
+
+def test_a_contact_at_a_name_that_is_looked_up_for_long_holds_up_no_other() -> None:
+    script, phone = pinging()
+    phone.send(
+        b"REGISTER sip:a.test SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9:5070;branch=z9hG4bKs\r\n"
+        b"From: <sip:aa@a.test>;tag=a\r\nTo: <sip:aa@a.test>\r\nCall-ID: s\r\nCSeq: 1 REGISTER\r\n"
+        b"Contact: <sip:aa@slow.test>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n"
+    )
+    phone.take()
+    begun = []
+
+    async def slowly(name: str) -> tuple[str, ...]:
+        begun.append(name)
+        await script.clock.sleep(1000)
+        return ()
+
+    script.network.addresses = slowly  # type: ignore[method-assign]  # who is asked for names
+    wait(script, 25)
+    assert phone.take_bytes() == [bytes(4)] * 2
+    assert begun == ["slow.test"]
+
+
 def test_only_contacts_behind_a_nat_are_pinged_when_that_is_wanted() -> None:
     only = 'modparam("nathelper", "ping_nated_only", 1)'
     script, phone = pinging(only)

@@ -8,18 +8,20 @@ Source: OpenSIPS manual, module nathelper, "NAT pinging types".
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ...blacklist_service import blacklist_service
 from ...deadlines import Deadline, Deadlines
 from ...location_service import LocationService
 from ...services import Services
 from ...sip.location import Contact, LocationTable
 from ...sip.message import Message
 from ...sip.requests import make_request, new_token, via_line
-from ...sip.sockets import ListeningSocket, Target
+from ...sip.sockets import ListeningSocket, Target, ip_address
 from ...sip.syntax import SipSyntaxError
 from ...sip.via import COOKIE
 from ...sip_service import sip_service
@@ -31,6 +33,13 @@ EMPTY: Final = bytes(4)
 
 ANSWER_SECONDS: Final = 32.0
 """Seconds in which the reply to a ping is taken whose sender nobody wants to remove."""
+
+
+AT_A_TIME: Final = 100
+"""Contacts that are pinged before other work of the host gets its turn."""
+
+MAX_LOOKUPS: Final = 100
+"""Contacts whose names are looked up at a time: those are chosen by who registers, and so is how long that takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,9 @@ class Pinger:
         self._asked: dict[str, Asked] = {}
         self._lost: dict[int, int] = {}
         self._turn = 0
+        self._blacklists = blacklist_service(services)
+        self._lookups: set[int] = set()
+        """The contacts whose names are looked up now."""
 
     def start(self) -> None:
         options = self.options
@@ -94,8 +106,22 @@ class Pinger:
         self._turn = (self._turn + 1) % self.options.partitions
         if not self.enabled:
             return
-        for table, aor, contact in list(self._chosen()):
+        for number, (table, aor, contact) in enumerate(list(self._chosen()), 1):
+            hop = contact.next_hop
+            if hop is None or ip_address(hop.host) is not None:
+                await self._ping(table, aor, contact)
+            elif contact.id not in self._lookups and len(self._lookups) < MAX_LOOKUPS:
+                self._lookups.add(contact.id)
+                self.services.tasks.spawn(self._ping_named(table, aor, contact), "a NAT ping to a name")
+            if not number % AT_A_TIME:
+                await asyncio.sleep(0)
+
+    async def _ping_named(self, table: LocationTable, aor: str, contact: Contact) -> None:
+        """Ping a contact at a name: how long that is looked up holds up no other one."""
+        try:
             await self._ping(table, aor, contact)
+        finally:
+            self._lookups.discard(contact.id)
 
     def _chosen(self) -> Iterator[tuple[LocationTable, str, Contact]]:
         now, options, nated = self.location.now(), self.options, self.location.nat_bflag
@@ -119,8 +145,14 @@ class Pinger:
             return
         if self.options.from_uri and self.options.request_flag in contact.branch_flags:
             self._ask(table, aor, contact, target, socket)
-        elif not target.reliable:
+        elif not target.reliable and not self._is_forbidden(target, EMPTY):
             self._sip.send(EMPTY, target, self.options.udp_socket or socket)
+
+    def _is_forbidden(self, target: Target, data: bytes) -> bool:
+        """Whether a blacklist of the script that counts by default wants nothing sent there, whoever registers it."""
+        lists = self._blacklists
+        chosen = lists.without_learnt(lists.chosen())
+        return bool(chosen) and lists.forbids(chosen, target, data)
 
     def _socket(self, contact: Contact, target: Target) -> ListeningSocket | None:
         for socket in (contact.socket, self.options.socket):
@@ -143,6 +175,8 @@ class Pinger:
             )
         except SipSyntaxError as error:
             log.error("a contact of '%s' cannot be pinged: %s", aor, error)
+            return
+        if self._is_forbidden(target, data):
             return
         if not self._sip.send(data, target, socket):
             log.info("a contact of '%s' cannot be pinged: %s is not reached", aor, target)
