@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -307,3 +307,27 @@ async def test_scripts_and_commands_use_the_same_entries() -> None:
         'modparam("cachedb_local", "cachedb_url", "local://")\n'
         'modparam("cachedb_local", "cachedb_url", "local:two:///second")\n',
     ) == ['1 {"keys":[{"name":"user_1","value":"a"}]}', "1 b", "-2", '1 {"keys":[]}']
+
+
+def test_a_file_of_a_cache_is_new_and_its_owners_alone_whatever_stands_beside_it(tmp_path: Path) -> None:
+    other, path = tmp_path / "other", tmp_path / "cache"
+    other.write_text("precious")
+    other.chmod(0o644)
+    for name in ("cache.new", "cache"):
+        (tmp_path / name).symlink_to(other)
+    write_entries(path, [Entry("c", "k", "v", None)])
+    assert (other.read_text(), path.is_symlink(), path.stat().st_mode & 0o777) == ("precious", False, 0o600)
+    assert list(read_entries(path)) == [Entry("c", "k", "v", None)]
+
+
+def test_a_file_of_a_cache_that_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    def broken() -> Iterator[Entry]:
+        yield Entry("c", "k", "v", None)
+        raise OSError("the disk is full")
+
+    path = tmp_path / "cache"
+    write_entries(path, [Entry("c", "old", "v", None)])
+    with pytest.raises(OSError, match="full"):
+        write_entries(path, broken())
+    assert [entry.key for entry in read_entries(path)] == ["old"]
+    assert [found.name for found in tmp_path.iterdir()] == ["cache"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -28,14 +29,18 @@ class Entry(NamedTuple):
 
 def write_entries(path: Path, entries: Iterable[Entry]) -> None:
     """Write a file.  Raises OSError, and the old file stays."""
-    beside = path.with_name(f"{path.name}.new")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(json.dumps(HEAD) + "\n")
-        for entry in entries:
-            file.write(json.dumps(entry) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    descriptor, beside = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # new, whatever stands there
+    try:
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(json.dumps(HEAD) + "\n")
+            for entry in entries:
+                file.write(json.dumps(entry) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
 
 
 def read_entries(path: Path) -> Iterator[Entry]:
