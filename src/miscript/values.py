@@ -69,11 +69,6 @@ def given_text(value: Value) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def is_true(value: Value) -> bool:
-    """Truth of a value used as a condition: a number other than 0, a text that is not empty."""
-    return bool(value)
-
-
 def encode(text: str) -> bytes:
     """The bytes behind a script's text."""
     return text.encode("utf-8", "surrogateescape")

@@ -140,7 +140,6 @@ class Policy:
         return any(found)
 
 
-OPEN: Final = Policy((Rule(EVERYTHING),))
 READ_ONLY: Final = Policy((Rule(READING),))
 
 

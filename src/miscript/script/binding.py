@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from ..values import Value
-from .access import AvpAccess, ContextAccess, SimpleAccess, TransformedAccess, VarAccess, join
+from .access import ContextAccess, TransformedAccess, join
 from .nodes import ActiveIndex, Index, Template, Transformation, Variable
 from .runtime import Run, Symbols
 from .signatures import Catalog, TransformationSignature, VariableAccess
 from .source import Span
 
 Getter: TypeAlias = Callable[[Run], Value]
-Access: TypeAlias = "VarAccess | AvpAccess | SimpleAccess | TransformedAccess"
 
 
 class CannotBind(Exception):

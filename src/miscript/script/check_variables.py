@@ -63,6 +63,16 @@ class VariableChecker:
     ) -> None:
         self.diagnostics.add(code, message, span, help=help, notes=notes)
 
+    def removed(self, name: str, what: str, span: Span, *, otherwise: str | None = None) -> bool:
+        """Whether OpenSIPS once had `name`, a `what` of the catalog; says so, and what to use or do `otherwise`."""
+        replacement = self.catalog.replacement(name, what)
+        if replacement is None:
+            return False
+        kind = "global parameter" if what == "global" else what
+        help = f"use '{replacement}'" if replacement else otherwise
+        self.add("E311", f"{kind} '{name}' was removed from OpenSIPS", span, help=help)
+        return True
+
     # -- variables and texts --------------------------------------------------------------------------------
 
     def template(self, node: n.String) -> n.Template:

@@ -72,14 +72,7 @@ class Checker(CallChecker):
     def _load(self, item: n.LoadModule) -> None:
         module = self.catalog.load(item.name)
         if module is None:
-            replacement = self.catalog.replacement(item.name, "module")
-            if replacement is not None:
-                self.add(
-                    "E311",
-                    f"module '{item.name}' was removed from OpenSIPS",
-                    item.span,
-                    help=f"use '{replacement}'" if replacement else "delete the line",
-                )
+            if self.removed(item.name, "module", item.span, otherwise="delete the line"):
                 return
             self.add(
                 "E305",
@@ -124,14 +117,7 @@ class Checker(CallChecker):
     def _global(self, item: n.GlobalParameter) -> None:
         known = self.catalog.global_parameter(item.name)
         if known is None:
-            replacement = self.catalog.replacement(item.name, "global")
-            if replacement is not None:
-                self.add(
-                    "E311",
-                    f"global parameter '{item.name}' was removed from OpenSIPS",
-                    item.span,
-                    help=f"use '{replacement}'" if replacement else "delete the line",
-                )
+            if self.removed(item.name, "global", item.span, otherwise="delete the line"):
                 return
             self.add(
                 "E306",

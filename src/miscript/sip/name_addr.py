@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from ..late_pattern import late_pattern
 from .parameters import NO_PARAMETERS, Parameters, parse_parameters
-from .syntax import CACHED_LENGTH, CACHED_VALUES, QUOTED, SipSyntaxError, found_at, skip_blanks, unquote
+from .syntax import CACHED_LENGTH, CACHED_VALUES, QUOTED, SipSyntaxError, found_at, read_list, skip_blanks, unquote
 from .uri import SipUri
 
 MAX_ADDRESSES = 256
@@ -88,16 +88,7 @@ def _parse(text: str) -> NameAddr:
 
 
 def _parse_many(text: str) -> tuple[NameAddr, ...]:
-    found: list[NameAddr] = []
-    at = 0
-    while True:
-        address, at = NameAddr.parse_at(text, at)
-        found.append(address)
-        if at >= len(text):
-            return tuple(found)
-        if len(found) >= MAX_ADDRESSES:
-            raise SipSyntaxError(f"more than {MAX_ADDRESSES} addresses", at)
-        at += 1
+    return read_list(text, NameAddr.parse_at, MAX_ADDRESSES, "addresses")
 
 
 _parse_cached = lru_cache(maxsize=CACHED_VALUES)(_parse)

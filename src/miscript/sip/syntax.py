@@ -10,9 +10,13 @@ separators, bytes above 127 in names and values, underscores in host names.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from ..errors import MiscriptError
 from ..late_pattern import late_pattern
+
+T = TypeVar("T")
 
 TOKEN = late_pattern(r"[A-Za-z0-9.!%*_+`'~-]+")
 BLANKS = late_pattern(r"[ \t\r\n]*")
@@ -58,6 +62,21 @@ def unquote(text: str) -> str:
 def found_at(text: str, at: int) -> str:
     """What stands at `at`, for messages."""
     return f"'{text[at : at + _MOST_SHOWN]}'" if at < len(text) else "the end"
+
+
+def read_list(text: str, read: Callable[[str, int], tuple[T, int]], most: int, what: str) -> tuple[T, ...]:
+    """Values separated by commas; `read` takes one from a position on and tells where it ends, at a comma or at the
+    end.  Raises `SipSyntaxError`: what `read` raises, or more than `most` of them."""
+    found: list[T] = []
+    at = 0
+    while True:
+        value, at = read(text, at)
+        found.append(value)
+        if at >= len(text):
+            return tuple(found)
+        if len(found) >= most:
+            raise SipSyntaxError(f"more than {most} {what}", at)
+        at += 1
 
 
 def expect(pattern: re.Pattern[str], text: str, at: int, what: str) -> tuple[str, int]:

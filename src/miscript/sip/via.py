@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from ..late_pattern import late_pattern
 from .parameters import NO_PARAMETERS, Parameters, parse_parameters
-from .syntax import HOST, TOKEN, SipSyntaxError, expect, found_at, skip_blanks
+from .syntax import HOST, TOKEN, SipSyntaxError, expect, found_at, read_list, skip_blanks
 
 MAX_VIAS = 256
 """Most values in one header field; Max-Forwards starts at 70."""
@@ -52,16 +52,7 @@ class Via(NamedTuple):
     @classmethod
     def parse_many(cls, text: str) -> tuple[Via, ...]:
         """Read values separated by commas.  Raises `SipSyntaxError`."""
-        found: list[Via] = []
-        at = 0
-        while True:
-            via, at = cls.parse_at(text, at)
-            found.append(via)
-            if at >= len(text):
-                return tuple(found)
-            if len(found) >= MAX_VIAS:
-                raise SipSyntaxError(f"more than {MAX_VIAS} Via values", at)
-            at += 1
+        return read_list(text, cls.parse_at, MAX_VIAS, "Via values")
 
     @classmethod
     def parse_at(cls, text: str, at: int) -> tuple[Via, int]:
