@@ -370,6 +370,7 @@ def test_syslog_gets_a_line_with_the_message(traced, tmp_path, monkeypatch):
         ('modparam("tracer", "trace_id", "[tid]uri=file:/no/such/folder/x")', "", "cannot be opened"),
         ('modparam("tracer", "trace_id", "[tid]uri=syslog:nobody")', "", "'nobody' is no syslog facility"),
         ('modparam("tracer", "trace_local_ip", "udp:nobody")', "", "'nobody' is no IP address"),
+        ('modparam("tracer", "syslog_default_facility", "nobody")', "", "'nobody' is no syslog facility"),
         ("", 'trace("tid");', "there is no trace_id 'tid'"),
         ('modparam("tracer", "trace_id", "[tid]uri=sip:a")', 'trace("tid", "x");', "has the letter 'x'"),
         ('modparam("tracer", "trace_id", "[tid]uri=sip:a")', 'trace("tid", "d");', "needs the module dialog"),

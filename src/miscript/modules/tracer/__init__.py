@@ -111,6 +111,11 @@ class Tracer(TracerCommands, Module):
         self.collectors: CollectorsInUse | None = self.services.find("trace collectors")
         if self.trace_local_ip is not None:
             self.following.local = parse_local_address(self.trace_local_ip)
+        if self.syslog_default_facility is not None:
+            try:
+                parse_facility(self.syslog_default_facility)
+            except ValueError as error:
+                raise ConfigurationError(str(error), parameter="syslog_default_facility") from error
         for text in self.trace_id:
             try:
                 self._add(parse_trace_id(text))
