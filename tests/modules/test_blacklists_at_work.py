@@ -401,6 +401,14 @@ def test_a_request_of_our_own_tries_the_next_address_and_what_failed_is_learnt()
         assert [place[0] for place in world.learnt()] == ["10.0.0.2", "10.0.0.3"]
 
 
+def test_a_connection_that_is_refused_to_a_request_of_our_own_is_learnt():
+    with World(LEARNING + "route { exit; }") as world:
+        second = world.network.peer("tcp:10.0.0.3:5060")
+        ask(world, "sip:bob@two.test;transport=tcp")
+        assert [message.method for message in second.take()] == ["OPTIONS"]
+        assert ("10.0.0.2", 5060, "tcp") in [place[:3] for place in world.learnt()]
+
+
 def test_a_request_of_our_own_asks_a_place_that_is_learnt_only_where_there_is_no_other():
     """So that who probes finds out that somebody is there again."""
     with World(LEARNING + "route { exit; }") as world:
