@@ -135,12 +135,13 @@ class Command:
         put(self, "counters", Counters())
         put(self, "waits", self.waits or inspect.iscoroutinefunction(self.handler))
         self._check_names()
-        plans = self._plans()
+        parameters = self._handler_parameters()
+        plans = self._plans(parameters)
         by_count: dict[int, _Plan | None] = {}
         for recipe, plan in zip(self.recipes, plans, strict=True):
             by_count[len(recipe)] = None if len(recipe) in by_count else plan
         put(self, "_by_count", by_count)
-        put(self, "texts_as_given", self._text_counts(by_count))
+        put(self, "texts_as_given", self._text_counts(list(parameters.values()), by_count))
         put(self, "_by_names", {frozenset(r): p for r, p in zip(self.recipes, plans, strict=True)})
 
     def arguments(self, params: Params) -> Arguments:
@@ -194,8 +195,7 @@ class Command:
             if len(set(recipe)) != len(recipe):
                 raise self._wrong(f"the recipe '{', '.join(recipe)}' names a parameter twice")
 
-    def _plans(self) -> list[_Plan]:
-        parameters = self._handler_parameters()
+    def _plans(self, parameters: Mapping[str, inspect.Parameter]) -> list[_Plan]:
         places = {name: place for place, name in enumerate(parameters)}
         names = dict.fromkeys(name for recipe in self.recipes for name in recipe)
         readers = {}
@@ -230,8 +230,7 @@ class Command:
             _collector([(argument, name, readers[name]) for argument, _, name in steps], defaults),
         )
 
-    def _text_counts(self, by_count: Mapping[int, _Plan | None]) -> frozenset[int]:
-        wanted = list(self._handler_parameters().values())
+    def _text_counts(self, wanted: list[inspect.Parameter], by_count: Mapping[int, _Plan | None]) -> frozenset[int]:
         texts = [
             getattr(reader_for(p, p.name, self.handler), "__qualname__", "").startswith("text_reader") for p in wanted
         ]
