@@ -229,7 +229,8 @@ class Host:
         await self._open_sockets()
         startup = self.script.routes.get(("startup_route", ""))
         if startup is not None:
-            await self._without_message(startup, self._requests, "startup_route")
+            with self.runner.starting():
+                await self._without_message(startup, self._requests, "startup_route")
         for module in self.catalog:
             await self._begin(module, module.start())
         ready = self.services.find("core is ready")
@@ -296,8 +297,11 @@ class Host:
         route = self.script.routes.get(("event_route", name))
         if route is not None:
             parameters = EventParameters.of(attributes)
-            work = self._without_message(route, self._events, "event_route", parameters)
-            self.tasks.work(work, f"event_route[{name}]")
+            self.tasks.work(self._happen(route, parameters), f"event_route[{name}]")
+
+    async def _happen(self, route: CompiledRoute, parameters: Parameters) -> None:
+        await self.runner.after_startup()
+        await self._without_message(route, self._events, "event_route", parameters)
 
     async def run_route(
         self,

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..script.runtime import (
@@ -72,6 +73,7 @@ class Runner:
         self.budget = budget
         self.broken = 0
         self.dummy_message: Callable[[], Any] = _no_message
+        self._startup: asyncio.Event | None = None
         self.suspended: list[Callable[[Run], bool]] = []
 
     async def execute(
@@ -109,6 +111,21 @@ class Runner:
                 workers.give_back(space)
         return run
 
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """While the startup route runs, what it raises and launches waits."""
+        self._startup = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._startup.set()
+            self._startup = None
+
+    async def after_startup(self) -> None:
+        """Wait until the startup route has ended; at once when it is not running."""
+        if self._startup is not None:
+            await self._startup.wait()
+
     async def _until_end(self, run: Run, route: CompiledRoute, parameters: Parameters) -> None:
         while True:
             await self._once(run, route, parameters)
@@ -119,10 +136,11 @@ class Runner:
             if not all(may_wait(run) for may_wait in self.suspended):
                 _discard(continuation.pending)
                 return
+            parameters = run.parameters
             run.frames.clear()
             finish = await self._awaited(continuation.pending, continuation.timeout)
             run.rc = self._finished(run, finish)
-            route, parameters = continuation.resume, ()
+            route = continuation.resume or _nothing
 
     async def _once(self, run: Run, route: CompiledRoute, parameters: Parameters) -> None:
         try:
@@ -173,6 +191,7 @@ class Runner:
 
     async def _launched(self, script: Script, workers: Workers, job: Launched) -> None:
         finish = await self._awaited(job.pending, None)
+        await self.after_startup()
         parameters: tuple[Value, ...] = () if job.text is None else (job.text,)
         await self.execute(
             script,

@@ -392,7 +392,7 @@ class RouteCompiler(AssignmentCompiler):
             else self.expression("number_argument(A)", A=self.value(node.timeout))
         )
         return self.pending(node.call, t) + self.statements(
-            "run.suspend(T, RESUME, TIMEOUT)", T=t, RESUME=self.resume(node.resume), TIMEOUT=timeout
+            "run.rc = run.suspend(T, RESUME, TIMEOUT)", T=t, RESUME=self.resume(node.resume), TIMEOUT=timeout
         )
 
     def launch(self, node: n.Launch) -> list[ast.stmt]:
@@ -405,7 +405,7 @@ class RouteCompiler(AssignmentCompiler):
             case n.Variable():
                 text = self.variable(node.text)
         return self.pending(node.call, t) + self.statements(
-            "run.launch(T, RESUME, TEXT)\nrun.rc = 1",
+            "run.rc = run.launch(T, RESUME, TEXT)",
             T=t,
             RESUME=self.constant(None) if node.resume is None else self.resume(node.resume),
             TEXT=text,

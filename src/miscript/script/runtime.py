@@ -153,7 +153,7 @@ class Continuation:
     """Where `async()` goes on."""
 
     pending: Pending
-    resume: CompiledRoute
+    resume: CompiledRoute | None
     timeout: float | None
 
 
@@ -285,9 +285,14 @@ class Run:
             log.error("a function failed in %s", self.route, exc_info=error)
         return -1
 
-    def undelivered(self, error: Exception) -> Pending:
-        """The function inside `async()` or `launch()` broke before it started: the resume route runs with -1."""
+    def undelivered(self, error: Exception) -> Pending | None:
+        """The function inside `async()` or `launch()` broke before it started: the resume route runs with -1.
+
+        None when it could not be called with these arguments: the statement fails, and the script goes on.
+        """
         code = self.failed(error)
+        if isinstance(error, BadArgument):
+            return None
 
         async def nothing() -> int:
             return code
@@ -310,12 +315,19 @@ class Run:
         finally:
             self.eval_depth -= 1
 
-    def suspend(self, pending: Pending, resume: CompiledRoute, timeout: float | None) -> None:
+    def suspend(self, pending: Pending | None, resume: CompiledRoute | None, timeout: float | None) -> int:
+        """Leave the route until `pending` is done; -1 when there is nothing to wait for."""
+        if pending is None:
+            return -1
         self.continuation = Continuation(pending, resume, timeout)
         raise Stop
 
-    def launch(self, pending: Pending, resume: CompiledRoute | None, text: str | None) -> None:
+    def launch(self, pending: Pending | None, resume: CompiledRoute | None, text: str | None) -> int:
+        """Hand `pending` to the host; -1 when there is nothing to wait for."""
+        if pending is None:
+            return -1
         self.script.launch(self, Launched(pending, resume, text))
+        return 1
 
 
 # -- what compiled code calls -----------------------------------------------------------------------------------
