@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from miscript import release
+
 MISCRIPT = Path(sys.executable).with_name("miscript")
 
 
@@ -26,11 +28,11 @@ def taken() -> Iterator[int]:
         yield port
 
 
-async def started(folder: Path, script: str) -> tuple[int | None, str, str]:
+async def started(folder: Path, script: str, **environment: str) -> tuple[int | None, str, str]:
     """Status, output and what was told; a start that hangs fails the test."""
     (folder / "test.cfg").write_text(script)
     process = await asyncio.create_subprocess_exec(
-        MISCRIPT, "run", "test.cfg", "--once", cwd=folder, env={**os.environ, "NO_COLOR": "1"},
+        MISCRIPT, "run", "test.cfg", "--once", cwd=folder, env={**os.environ, "NO_COLOR": "1", **environment},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(30):
@@ -119,3 +121,28 @@ def test_the_command_line_can_be_started_as_a_module() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Usage: miscript check ")
+
+
+def test_the_version_is_told_also_where_nothing_is_installed(tmp_path: Path) -> None:
+    program = (
+        "import importlib.metadata as m, runpy, sys\n{}sys.argv = ['miscript', '--version']\n"
+        "runpy.run_module('miscript', run_name='__main__')"
+    )
+    lost = "def none(name): raise m.PackageNotFoundError(name)\nm.version = none\n"
+    said = [
+        subprocess.run([sys.executable, "-c", program.format(how)], check=True, capture_output=True, text=True).stdout
+        for how in ("", lost)
+    ]
+    assert said == [f"miscript, version {release.version()}\n", "miscript, version 0\n"]
+
+
+async def test_a_module_that_cannot_be_used_is_told_once_and_not_for_those_that_need_it(tmp_path: Path) -> None:
+    (tmp_path / "sqlalchemy.py").write_text("raise ModuleNotFoundError(name='sqlalchemy')\n")
+    status, _, told = await started(
+        tmp_path,
+        'loadmodule "db_sqlite.so"\nloadmodule "dialplan.so"\n'
+        'modparam("dialplan", "db_url", "sqlite:///x.sqlite")\nroute { exit; }\n',
+        PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+    )
+    assert (status, told.count("error[")) == (1, 1)
+    assert "pip install 'miscript[sqlite]'" in told

@@ -78,10 +78,14 @@ def initialise(program: Program, diagnostics: Diagnostics) -> None:
         module = catalog.modules.get(name)
         if module is not None and item.name in module.parameters:
             module.set_parameter(item.name, item.value)
+    missed: set[str | None] = set()
     for module in sorted(catalog, key=lambda module: not module.early):
         try:
             module.init()
         except ConfigurationError as error:
+            missed.add(f'add  loadmodule "{module.name}.so"')
+            if error.help in missed:  # it is loaded, and why it cannot be used has been told
+                continue
             diagnostics.add("E410", *_told(program, module.name, error), help=error.help)
     if diagnostics.failed:
         raise ScriptError(tuple(diagnostics))
