@@ -198,6 +198,8 @@ BRANCHES = 'append_msg_branch("sip:b1@x", "0.5"); append_msg_branch("sip:b2@x");
         ('swap_msg_branches(0, 2); xlog("$(msg.branch.uri[*])")', "sip:bob@10.0.0.2, sip:b3@x, sip:b2@x, sip:b1@x"),
         ('swap_msg_branches(, 0); xlog("$ru $(msg.branch.uri[1])")', "sip:b1@x sip:bob@10.0.0.2"),
         ('move_msg_branch(2, 0); xlog("$(msg.branch.uri[*])")', "sip:bob@10.0.0.2, sip:b3@x, sip:b2@x"),
+        ('move_msg_branch(0, -1); xlog("$ru $(msg.branch.uri[*])")', "sip:b1@x sip:b1@x, sip:b2@x, sip:b3@x"),
+        ('swap_msg_branches(-1, 0); xlog("$ru $(msg.branch.uri[1])")', "sip:b1@x sip:bob@10.0.0.2"),
         ('move_msg_branch(0, , "keep"); xlog("$ru $msg.branch.last_idx")', "sip:b1@x 3"),
         ('$du = "sip:9.9.9.9"; append_msg_branch("sip:b4@x", , "inherit"); xlog("$(msg.branch.duri[4])")',
          "sip:9.9.9.9"),

@@ -435,9 +435,9 @@ def _flag_access(branches: Branches, inner: Template, index: Index | None, binde
 
 
 def _number(run: Run, argument: BoundNumber | None) -> int | None:
-    """The number that an argument gives; None, which is the Request-URI, when it is left out."""
+    """The number that an argument gives; None, which is the Request-URI, when it is left out or negative."""
     value = None if argument is None else argument.get(run)
-    return int(value) if isinstance(value, int) else None
+    return int(value) if isinstance(value, int) and value >= 0 else None
 
 
 def _at(run: Run, number: int | None) -> Branch | None:
