@@ -18,6 +18,7 @@ from typing import Final
 from ...database import Database, DatabaseError, database_at, masked, url_or_default
 from ...errors import ConfigurationError, MIError
 from ...exports import Module, Writable, mi_command, parameter, script_function
+from ...mi.command import Unread
 from ...pcre import pcre_library
 from ...script.runtime import Run
 from ...services import Services
@@ -262,23 +263,24 @@ class Dialplan(Module):
         "dpid input partition",
         aliases=["dp_translate"],
         read_only=True,
-        read_first="partition",
     )
-    def mi_translate(self, dpid: str, input: str, partition: str = DEFAULT) -> dict[str, str]:
+    def mi_translate(self, dpid: Unread[str], input: Unread[str], partition: str = DEFAULT) -> dict[str, str]:
         """translates a text by the rules of a dialplan id"""
         chosen = self._named(partition, MIError(400, "Partition not found"))
-        if not dpid:
+        id = dpid.read()
+        if not id:
             raise MIError(404, "Empty id parameter")
-        if re.fullmatch(r"[+-]?[0-9]{1,10}", dpid, re.ASCII) is None:
+        if re.fullmatch(r"[+-]?[0-9]{1,10}", id, re.ASCII) is None:
             raise MIError(404, "Wrong id parameter")
-        if not input:
+        text = input.read()
+        if not text:
             raise MIError(404, "Empty input parameter")
         try:
-            found = self._translated(chosen, int(dpid), input)
+            found = self._translated(chosen, int(id), text)
         except LookupError:
             raise MIError(404, "No information available for dpid") from None
         except TranslationError as error:
-            log.error("dialplan:translate: id %s: %s", dpid, error)
+            log.error("dialplan:translate: id %s: %s", id, error)
             raise MIError(404, "No translation", str(error)) from error
         if found is None:
             raise MIError(404, "No translation")
