@@ -92,14 +92,7 @@ class CallChecker(VariableChecker):
                 help=f'add  loadmodule "{owners[0]}.so"  above the first route',
             )
         else:
-            replacement = self.catalog.replacement(node.name, "function")
-            if replacement is not None:
-                self.add(
-                    "E311",
-                    f"function '{node.name}' was removed from OpenSIPS",
-                    node.name_span,
-                    help=f"use '{replacement}'" if replacement else None,
-                )
+            if self.removed(node.name, "function", node.name_span):
                 return
             help = near(node.name, self.catalog.names("function"))
             if node.name in OTHER_LANGUAGES:
