@@ -38,6 +38,14 @@ def test_a_resume_route_that_there_is_not_ends_the_run():
     assert (ran.output, ran.host.runner.broken) == ("", 0)
 
 
+def test_a_launched_route_that_waits_loses_its_parameters():
+    script = (
+        'startup_route { launch(usleep(1), first, "p"); }\nroute[second] { xlog("$param(1)"); }\n'
+        'route[first] { xlog("$param(1) "); async(usleep(1), second); }\n'
+    )
+    assert run_script(CFGUTILS + script).output == "p <null>"
+
+
 def test_the_parameters_of_a_route_that_waits_are_there_when_it_resumes():
     script = (
         'startup_route { route(first, "p"); }\nroute[first] { async(usleep(1), second); }\n'

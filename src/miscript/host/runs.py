@@ -136,7 +136,7 @@ class Runner:
             if not all(may_wait(run) for may_wait in self.suspended):
                 _discard(continuation.pending)
                 return
-            parameters = run.parameters
+            parameters = () if run.kind == "route" else run.parameters  # as the server, which waits in place there
             run.frames.clear()
             finish = await self._awaited(continuation.pending, continuation.timeout)
             run.rc = self._finished(run, finish)
