@@ -146,3 +146,13 @@ async def test_a_module_that_cannot_be_used_is_told_once_and_not_for_those_that_
     )
     assert (status, told.count("error[")) == (1, 1)
     assert "pip install 'miscript[sqlite]'" in told
+
+
+async def test_a_parameter_that_has_to_be_set_is_told_with_the_line_that_sets_it(tmp_path: Path) -> None:
+    status, _, told = await started(tmp_path, 'loadmodule "dispatcher.so"\nroute { exit; }\n')
+    assert (status, told) == (
+        1,
+        "error[E410]: module 'dispatcher': db_url must be set, or the global db_default_url\n --> test.cfg:1:1\n  |\n"
+        f'1 | loadmodule "dispatcher.so"\n  | {"^" * 26}\n'
+        '  = help: set it with  modparam("dispatcher", "db_url", …)\n\n1 error\n\n',
+    )

@@ -12,8 +12,8 @@ _NAME = re.compile(r"# ([\w-]+\.(?:cfg|py))\n")
 
 @dataclass
 class Page:
-    """The files that a page shows (blocks that begin with a comment holding their name), its console sessions, and scripts
-    that are whole (`opensips` behind the backquotes)."""
+    """The files that a page shows (blocks that begin with a comment holding their name), its console sessions, and
+    scripts that are whole (`opensips` behind the backquotes)."""
 
     name: str
     files: dict[str, str] = field(default_factory=dict)

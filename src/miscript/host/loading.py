@@ -86,14 +86,14 @@ def initialise(program: Program, diagnostics: Diagnostics) -> None:
             missed.add(f'add  loadmodule "{module.name}.so"')
             if error.help in missed:  # it is loaded, and why it cannot be used has been told
                 continue
-            diagnostics.add("E410", *_told(program, module.name, error), help=error.help)
+            diagnostics.add("E410", *_told(program, module.name, error), help=_remedy(program, module.name, error))
     if diagnostics.failed:
         raise ScriptError(tuple(diagnostics))
 
 
 def not_started(program: Program, module: str, error: MiscriptError) -> Diagnostic:
     """What to tell the author of a script of which `module` cannot be started."""
-    return Diagnostic("E410", *_told(program, module, error), help=getattr(error, "help", None))
+    return Diagnostic("E410", *_told(program, module, error), help=_remedy(program, module, error))
 
 
 def socket_not_opened(program: Program, error: ConfigurationError) -> Diagnostic | None:
@@ -102,6 +102,17 @@ def socket_not_opened(program: Program, error: ConfigurationError) -> Diagnostic
         if line.name == "socket" and str(line.value) == error.value:
             return Diagnostic("E410", str(error), line.span, help=error.help)
     return None
+
+
+def _remedy(program: Program, module: str, error: MiscriptError) -> str | None:
+    """What the error itself says, else how to set the parameter that is at fault and has not been set."""
+    if not isinstance(error, ConfigurationError):
+        return None
+    if error.help is not None or error.parameter is None:
+        return error.help
+    if any(name == module and item.name == error.parameter for name, item in program.module_parameters):
+        return None
+    return f'set it with  modparam("{module}", "{error.parameter}", …)'
 
 
 def _told(program: Program, module: str, error: MiscriptError) -> tuple[str, Span]:

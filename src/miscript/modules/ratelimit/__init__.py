@@ -84,7 +84,10 @@ class RateLimit(Module):
             raise ConfigurationError("window_size must have 1 to 10,000 slots of slot_period", parameter="slot_period")
         algorithm = _algorithm(self.default_algorithm)
         if algorithm is None:
-            raise ConfigurationError(f"unknown algorithm '{self.default_algorithm}'", parameter="default_algorithm")
+            raise ConfigurationError(
+                f"unknown algorithm '{self.default_algorithm}', expected one of {', '.join(Algorithm.__members__)}",
+                parameter="default_algorithm",
+            )
         self._default = algorithm
         self._settings = Settings(self.timer_interval, bool(self.limit_per_interval), slots, self.slot_period / 1000)
 

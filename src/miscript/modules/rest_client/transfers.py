@@ -18,7 +18,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_from_bytes
 
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, reason
 from ...services import Clock
 from ...trace import NOWHERE, Address
 from ...values import encode
@@ -124,7 +124,7 @@ class Transfers:
             outcome.reason = f"it took longer than {self._settings.seconds:g} s"
         except httpx.ConnectError as error:
             outcome.code = Code.REFUSED if _is_refused(error) else Code.FAILED
-            outcome.reason = str(error) or "no connection"
+            outcome.reason = _why_not_connected(error)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
             outcome.reason = str(error) or type(error).__name__
         return outcome
@@ -215,6 +215,14 @@ def _is_refused(error: BaseException) -> bool:
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return False
     return not any(type(cause).__name__ in ("gaierror", "herror") for cause in causes)
+
+
+def _why_not_connected(error: BaseException) -> str:
+    """The system's word, which is told behind the library's "All connection attempts failed"."""
+    refusals = [cause for cause in _causes(error) if isinstance(cause, OSError) and (cause.errno or 0) > 0]
+    if refusals and not any(isinstance(cause, ssl.SSLError) for cause in refusals):
+        return reason(refusals[-1])
+    return str(error) or "no connection"
 
 
 def _causes(error: BaseException | None, depth: int = 0) -> Iterator[BaseException]:

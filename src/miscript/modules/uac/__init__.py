@@ -73,7 +73,9 @@ class Uac(Module):
 
     def init(self) -> None:
         if self.restore_mode not in ("auto", "manual", "none"):
-            raise ConfigurationError("restore_mode must be auto, manual or none", parameter="restore_mode")
+            raise ConfigurationError(
+                f"'restore_mode' is '{self.restore_mode}', expected auto, manual or none", parameter="restore_mode"
+            )
         if self.force_dialog:
             raise ConfigurationError("force_dialog: not available, must be 0", parameter="force_dialog")
         for name in ("rr_from_store_param", "rr_to_store_param"):
@@ -261,9 +263,7 @@ class Uac(Module):
         if self._rr is None or before is None or now is None:
             return
         if not self._rr.tells_direction:
-            log.warning(
-                "uac_auth: with append_fromtag 0 and no dialog, later requests keep their numbers"
-            )
+            log.warning("uac_auth: with append_fromtag 0 and no dialog, later requests keep their numbers")
             return
         self._rr.put_parameter(message, CSEQ_PARAMETER, str(now - before[0]))
 
