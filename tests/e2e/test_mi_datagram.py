@@ -101,6 +101,8 @@ async def test_the_socket_of_another_user_is_not_replaced(tmp_path):
         (parameter("socket_name", "udp::5000"), "udp::5000"),
         (parameter("socket_name", "udp:127.0.0.1:80"), "80"),
         (parameter("socket_name", "udp:127.0.0.1:65536"), "65536"),
+        (parameter("socket_name", "tcp:127.0.0.1:5000"), "tcp:127.0.0.1:5000"),
+        (parameter("socket_name", "unix:/tmp/s"), "unix:/tmp/s"),
         (parameter("socket_name", "/nosuch/s"), "/nosuch/s"),
         (parameter("socket_name", "/tmp/" + "s" * 110), "sss"),
         (parameter("unix_socket_user", "nosuchuser"), "nosuchuser"),
