@@ -140,14 +140,21 @@ async def program_rates(port: int, calls: int) -> list[Figure]:
 
 
 async def client_rates(port: int, calls: int) -> list[Figure]:
-    """GET by redis-py alone, where that is installed."""
-    try:
-        from redis.asyncio import BlockingConnectionPool, Redis
-    except ImportError:
-        return []
+    """GET by redis-py alone: one connection, 32 connections, and one with 32 commands in each pipeline."""
+    from redis.asyncio import BlockingConnectionPool, Redis
 
     client = Redis(connection_pool=BlockingConnectionPool(max_connections=TOGETHER, host="127.0.0.1", port=port))
+
+    async def pipeline() -> None:
+        async with client.pipeline(transaction=False) as commands:
+            for _ in range(TOGETHER):
+                commands.get("key")
+            await commands.execute()
+
     figures = [await rate("redis-py alone, GET", lambda: client.get("key"), calls, n) for n in (1, TOGETHER)]
+    piped = await rate("redis-py alone, pipeline", pipeline, calls // TOGETHER, 1)
+    assert piped.processor is not None
+    figures.append(Figure(piped.what, TOGETHER, piped.per_second * TOGETHER, piped.processor / TOGETHER))
     await client.aclose()
     return figures
 

@@ -174,7 +174,7 @@ def test_level_2_does_not_import_what_is_above_it_at_run_time():
 def test_what_is_imported_from_others_is_declared_or_optional():
     """A dependency is a decision: pyproject.toml names each."""
     declared = {"click", "httptools", "orjson", "uvloop"}
-    optional = {"pytest", "rich", "prometheus_client", "sqlalchemy", "aiosqlite", "hiredis", "httpx", "dns"}
+    optional = {"pytest", "rich", "prometheus_client", "sqlalchemy", "aiosqlite", "redis", "httpx", "dns"}
     found = {i.target.split(".")[0] for i in IMPORTS} - sys.stdlib_module_names - {"miscript"}
     assert found <= declared | optional
 

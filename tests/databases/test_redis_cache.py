@@ -243,6 +243,16 @@ async def test_a_query_that_waits_does_not_make_others_wait(shared: RedisServer)
         assert "v" in shared.ask("GET", "k")
 
 
+async def test_a_command_is_one_word_so_that_none_gets_by_as_another(shared: RedisServer):
+    async with Running(shared.url()) as running:
+        engine = running.engine()
+        for query in ('"SELECT 5"', "' SELECT' 5", "'SELECT\n5'", "' '"):
+            with pytest.raises(CacheError, match="has blanks"):
+                await engine.raw_query([_written(query)])
+        await engine.store("k", "here", 0)
+        assert "here" in shared.ask("GET", "k")
+
+
 async def test_an_error_in_a_list_of_replies_is_a_value(shared: RedisServer):
     async with Running(shared.url()) as running:
         script = "return {redis.pcall('INCRBY', 'none', 'x'), 1}"

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from miscript.cachedb import CacheError, Written
 from miscript.errors import ConfigurationError
 from miscript.modules.cachedb_redis.query_words import is_status, key_in, needs_own_connection, query_words
-from miscript.modules.cachedb_redis.redirections import Ask, Moved, redirection
 from miscript.modules.cachedb_redis.topology import slot_of, slots_in_ranges, slots_in_shards
 from miscript.modules.cachedb_redis.urls import parse_url
 
@@ -125,26 +124,3 @@ def test_a_status_is_no_value_but_a_text_that_somebody_stored_is():
     assert is_status([b"SET", b"a", b"b"], b"OK") and is_status([b"ping"], b"PONG")
     assert not is_status([b"get", b"a"], b"OK") and not is_status([b"SET", b"a", b"b"], b"other")
     assert not is_status([b"LRANGE", b"l", b"0", b"-1"], [b"OK"])
-
-
-@pytest.mark.parametrize(
-    ("text", "to"),
-    [
-        ("MOVED 3999 127.0.0.1:6381", Moved(3999, ("127.0.0.1", 6381))),
-        ("ASK 1 fd00::1:6381", Ask(("fd00::1", 6381))),
-        ("MOVED 0 :6381", Moved(0, ("asked", 6381))),
-        ("MOVED 1 ?:6381", Moved(1, ("asked", 6381))),
-        ("MOVED 16384 h:1", None),
-        ("MOVED 1 h:0", None),
-        ("MOVED 1 h", None),
-        ("ERR MOVED 1 h:1", None),
-    ],
-)
-def test_redirections_tell_where_a_key_is(text: str, to: Moved | Ask | None):
-    assert redirection(text, ("asked", 1)) == to
-
-
-@given(st.text(st.sampled_from("MOVEDASK 0123?:.é\n"), max_size=30))
-def test_any_error_is_a_redirection_or_none(text: str):
-    found = redirection(text, ("asked", 1))
-    assert found is None or 0 < found.place[1] < 65536

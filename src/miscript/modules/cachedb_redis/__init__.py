@@ -14,22 +14,25 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ...cachedb import CacheError
 from ...errors import ConfigurationError, MIError
 from ...exports import Module, mi_command, parameter, statistic
 from ...services import Services
 from ...tls_service import TlsDomains
-from .connection import Login
-from .engine import Figures, RedisEngine
-from .nodes import NEVER, Node, require_redis
 from .urls import RedisUrl, parse_url
+
+if TYPE_CHECKING:
+    from .client import Login
+    from .engine import RedisEngine
+    from .nodes import Node
 
 __all__ = ["CachedbRedis"]
 
 log = logging.getLogger("miscript.cachedb_redis")
 
+NEVER: Final = -1
 NOT_A_CLUSTER: Final = "skipped (not cluster mode)"
 
 
@@ -64,6 +67,8 @@ class CachedbRedis(Module):
 
     def init(self) -> None:
         require_redis()
+        from .engine import Figures, RedisEngine  # redis-py comes along, which only scripts with this module need
+
         for name in ("connect_timeout", "query_timeout"):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name} must be positive", parameter=name)
@@ -79,6 +84,8 @@ class CachedbRedis(Module):
             self.services.provide(f"cachedb:{url.name}", engine)
 
     def _login(self, url: RedisUrl) -> Login:
+        from .client import Login
+
         tls: Callable[[], ssl.SSLContext] | None = None
         if url.tls_domain:
             if url.socket:
@@ -194,3 +201,11 @@ def _place(node: Node) -> dict[str, object]:
     if node.path:
         return {"transport": "unix", "socket": node.path}
     return {"ip": node.place[0], "port": node.place[1]}
+
+
+def require_redis() -> None:
+    """Raises ConfigurationError when redis-py is missing."""
+    import importlib.util
+
+    if importlib.util.find_spec("redis") is None:
+        raise ConfigurationError("cachedb_redis needs the package redis", help="pip install 'miscript[redis]'")

@@ -17,20 +17,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from redis.exceptions import AskError, MovedError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as Broken
+
 from ...cachedb import CacheError, NotANumber, Rows, Written
 from ...services import Clock, Counter
 from ...values import Value, decode, encode, wrap
-from .connection import Broken, Login, Place, RedisFailure, Refused, Reply, Unreachable, Word
+from .client import Login, Overloaded, Place, Reply, Unreachable, Word
 from .nodes import Node
 from .query_words import is_status, key_in, needs_own_connection, query_words
-from .redirections import Ask, Moved, redirection
 from .topology import SHARDS_COMMAND, SLOTS, SLOTS_COMMAND, slot_of, slots_in_ranges, slots_in_shards
 from .urls import RedisUrl
 
 log = logging.getLogger("miscript.cachedb_redis")
 
 COUNT_AND_EXPIRE: Final = (
-    "local sum = redis.call('INCRBY', KEYS[1], ARGV[1]) redis.call('EXPIRE', KEYS[1], ARGV[2]) return sum"
+    b"local sum = redis.call('INCRBY', KEYS[1], ARGV[1]) redis.call('EXPIRE', KEYS[1], ARGV[2]) return sum"
 )
 MAX_REDIRECTIONS: Final = 5
 MAX_CELLS: Final = 100_000
@@ -86,27 +88,27 @@ class RedisEngine:
     # -- the cache ----------------------------------------------------------------------------------------------------
 
     async def store(self, key: str, value: str, expires: int) -> None:
-        more: tuple[Word, ...] = ("EX", expires) if expires > 0 else ()
-        await self._keyed("SET", encode(key), encode(value), *more, again=True)
+        more: tuple[Word, ...] = (b"EX", expires) if expires > 0 else ()
+        await self._keyed(b"SET", encode(key), encode(value), *more, again=True)
 
     async def fetch(self, key: str) -> str | None:
-        found = await self._keyed("GET", encode(key), again=True)
+        found = await self._keyed(b"GET", encode(key), again=True)
         return None if found is None else decode(found)
 
     async def remove(self, key: str) -> None:
-        await self._keyed("DEL", encode(key), again=True)
+        await self._keyed(b"DEL", encode(key), again=True)
 
     async def add(self, key: str, amount: int, expires: int) -> int:
         """Add to a number; with `expires`, its time begins anew each time, as in the server."""
         data = encode(key)
         if expires > 0:
-            words: tuple[Word, ...] = ("EVAL", COUNT_AND_EXPIRE, 1, data, amount, expires)
+            words: tuple[Word, ...] = (b"EVAL", COUNT_AND_EXPIRE, 1, data, amount, expires)
         else:
-            words = ("INCRBY", data, amount)
+            words = (b"INCRBY", data, amount)
         return int(await self._ask(words, data))
 
     async def counter(self, key: str) -> int | None:
-        found = await self._keyed("GET", encode(key), again=True)
+        found = await self._keyed(b"GET", encode(key), again=True)
         if found is None:
             return None
         if _integer(found) is None:
@@ -116,6 +118,8 @@ class RedisEngine:
     async def raw_query(self, query: Sequence[str | Written]) -> Rows | None:
         """A command of Redis, its words separated by blanks, one value a row.  None when there is nothing."""
         words = [encode(word) for word in query_words(query)]
+        if len(words[0].split()) != 1 or words[0] != words[0].strip():  # redis-py would make several words of it
+            raise CacheError(f"'{decode(words[0])}' is no command of Redis: it has blanks")
         reply = await self._ask(words, key_in(words), alone=needs_own_connection(words))
         if reply is None:
             return None
@@ -123,7 +127,7 @@ class RedisEngine:
             return []
         return [(value,) for value in _cells(reply)]
 
-    async def _keyed(self, command: str, key: bytes, *more: Word, again: bool) -> Reply:
+    async def _keyed(self, command: bytes, key: bytes, *more: Word, again: bool) -> Reply:
         return await self._ask((command, key, *more), key, again=again)
 
     # -- asking -------------------------------------------------------------------------------------------------------
@@ -132,22 +136,13 @@ class RedisEngine:
         self, words: Sequence[Word], key: bytes | None, *, again: bool = False, alone: bool = False
     ) -> Reply:
         """The reply to a command.  Raises CacheError."""
-        tries = Tries(key, again, alone)
         try:
-            node = None if alone else self._at_hand(key)
-            if node is None:
-                async with self._clock.timeout(self._deadline):
-                    return await self._routed(words, tries)
-            began = self._clock.monotonic()
-            try:
-                return self._answered(node, await node.send(words))  # the connection sees to it that this ends in time
-            except RedisFailure as error:
-                async with self._clock.timeout(began + self._deadline - self._clock.monotonic()):
-                    return await self._routed(words, tries, (node, error))
+            async with self._clock.timeout(self._deadline):
+                return await self._routed(words, Tries(key, again, alone))
         except TimeoutError:
             raise self._failed(f"no reply within {self._deadline:g} s") from None
-        except RedisFailure as error:
-            failure = self._failed(str(error))
+        except (RedisError, OSError) as error:
+            failure = self._failed(str(error) or type(error).__name__)
             raise (NotANumber(str(failure)) if "not an integer" in str(error) else failure) from error
 
     def _answered(self, node: Node, reply: Reply) -> Reply:
@@ -161,60 +156,40 @@ class RedisEngine:
         self._figures.failed.add()
         return CacheError(f"'{self.url.name}': {why}")
 
-    def _at_hand(self, key: bytes | None) -> Node | None:
-        """The server for a key, where that is known and it is connected."""
-        if not self._known:
-            return None
-        if self.cluster_command is None:
-            place: Place | None = self._places[self._first]
-        else:
-            place = None if key is None else self.slots.get(slot_of(key))
-        node = None if place is None else self.nodes.get(place)
-        return node if node is not None and node.is_connected else None
-
-    async def _routed(
-        self, words: Sequence[Word], tries: Tries, failed: tuple[Node, RedisFailure] | None = None
-    ) -> Reply:
-        """Ask the right server, follow redirections, go to the next server when one is away.  Raises RedisFailure.
-
-        `failed` is what the first try came to, where there has been one.
-        """
+    async def _routed(self, words: Sequence[Word], tries: Tries) -> Reply:
+        """Ask the right server, follow redirections, go to the next server when one is away.  Raises RedisError."""
         await self.connect()
-        asking = False
-        if failed is None:
-            node = await self._node_for(tries.key)
-        else:
-            node, asking = await self._behind(*failed, tries)
+        node, asking = await self._node_for(tries.key), False
         while True:
             try:
                 return self._answered(node, await node.ask(words, asking=asking, alone=tries.alone))
-            except RedisFailure as error:
+            except (RedisError, OSError) as error:
                 node, asking = await self._behind(node, error, tries)
 
-    async def _behind(self, node: Node, error: RedisFailure, tries: Tries) -> tuple[Node, bool]:
+    async def _behind(self, node: Node, error: Exception, tries: Tries) -> tuple[Node, bool]:
         """Whom to ask next, and whether with ASKING, when a try came to an error; raises that when nobody."""
-        if isinstance(error, Refused):
-            to = redirection(str(error), node.place)
+        if isinstance(error, AskError) and tries.redirections < MAX_REDIRECTIONS and _leads_somewhere(error):
             tries.redirections += 1
-            if to is None or tries.redirections > MAX_REDIRECTIONS:
-                node.errors += 1
-                raise error
-            return await self._redirected(node, to), isinstance(to, Ask)
+            return await self._redirected(node, error), not isinstance(error, MovedError)
+        if isinstance(error, ResponseError | Overloaded):
+            node.errors += 1
+            raise error
         self._lost(node)
         tries.away += 1
-        harmless = isinstance(error, Unreachable) or (tries.again and isinstance(error, Broken))
+        harmless = isinstance(error, Unreachable) or (tries.again and isinstance(error, Broken | OSError))
         if not harmless or tries.away > len(self._places):
             raise error
         return await self._another(tries.key), False
 
-    async def _redirected(self, node: Node, to: Moved | Ask) -> Node:
+    async def _redirected(self, node: Node, to: AskError) -> Node:
         """The server that has a key in place of `node`; a slot that has moved is noted."""
-        if isinstance(to, Moved):
+        host = node.place[0] if to.host in ("", "?") else to.host  # without one it is that of the server that was asked
+        if isinstance(to, MovedError):
             node.moved += 1
             self._figures.moved.add()
-            self.slots[to.slot] = to.place
+            self.slots[to.slot_id] = (host, to.port)
             await self._refresh_soon()
-        return self._node(to.place)
+        return self._node((host, to.port))
 
     def _lost(self, node: Node) -> None:
         node.errors += 1
@@ -248,7 +223,7 @@ class RedisEngine:
     # -- the topology -------------------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
-        """Find out once whether this is a cluster.  Raises RedisFailure when nobody answers."""
+        """Find out once whether this is a cluster.  Raises redis.RedisError, OSError when nobody answers."""
         if self._known:
             return
         async with self._refreshing:
@@ -258,7 +233,7 @@ class RedisEngine:
         if self._known:  # somebody else has done it meanwhile
             return
         if self.url.socket:
-            await self._node(self._places[0]).ask(("PING",))
+            await self._node(self._places[0]).ask((b"PING",))
             self._known = True
         else:
             await self._find_topology()
@@ -270,15 +245,15 @@ class RedisEngine:
                 await self.connect()
         except TimeoutError:
             raise CacheError(f"'{self.url.name}' cannot be reached within {self._deadline:g} s") from None
-        except RedisFailure as error:
+        except (RedisError, OSError) as error:
             raise CacheError(f"'{self.url.name}' cannot be reached: {error}") from error
 
     async def ping(self, node: Node) -> bool:
         """Whether a server answers."""
         try:
             async with self._clock.timeout(self._deadline):
-                await node.ask(("PING",))
-        except (RedisFailure, TimeoutError):
+                await node.ask((b"PING",))
+        except (RedisError, OSError):
             self._lost(node)
             return False
         node.reachable = True
@@ -300,22 +275,20 @@ class RedisEngine:
         raise failure
 
     async def _read_topology(self, node: Node) -> None:
-        """Ask a server which one has which slot; one that is no cluster says so.  Raises RedisFailure."""
+        """Ask a server which one has which slot; one that is no cluster says so.  Raises RedisError, OSError."""
         for command, read in ((SHARDS_COMMAND, slots_in_shards), (SLOTS_COMMAND, slots_in_ranges)):
             try:
                 reply = await node.ask(command)
-            except Refused as error:
-                if "NOAUTH" in str(error) or "WRONGPASS" in str(error):
-                    raise
+            except ResponseError:
                 continue
             node.reachable = True
             slots = read(reply, node.place)
             if slots:
-                self.cluster_command, self.slots = command[1], slots
+                self.cluster_command, self.slots = decode(command[1]), slots
                 self._keep_nodes()
                 self._note_refresh()
                 return
-        await node.ask(("PING",))
+        await node.ask((b"PING",))
         node.reachable = True
 
     def _keep_nodes(self) -> None:
@@ -364,6 +337,11 @@ class RedisEngine:
             await node.close()
 
 
+def _leads_somewhere(to: AskError) -> bool:
+    """Whether a redirection (MovedError is an AskError, too) names a slot and a port that there may be."""
+    return 0 <= to.slot_id < SLOTS and 0 < to.port < 65536
+
+
 def _cells(reply: Reply, depth: int = 0) -> Iterator[Value]:
     """The values of a reply, lists in lists one behind the other; nothing in a list is an empty text."""
     for count, value in enumerate(_flat(reply, depth)):
@@ -381,7 +359,7 @@ def _flat(reply: Reply, depth: int) -> Iterator[Value]:
         yield wrap(int(reply))
     elif isinstance(reply, float):
         yield f"{reply:g}"
-    elif isinstance(reply, Refused):
+    elif isinstance(reply, ResponseError):
         yield str(reply)
     elif depth > 10:
         raise CacheError("the reply has lists in lists, deeper than 10")

@@ -5,22 +5,21 @@ Source: Redis Cluster specification; commands CLUSTER SHARDS (Redis 7) and CLUST
 
 from __future__ import annotations
 
-from binascii import crc_hqx
 from collections.abc import Iterator
 from typing import Final
 
-from .connection import Place, Reply
+from redis.crc import key_slot
+
+from .client import Place, Reply
 
 SLOTS: Final = 16384
-SHARDS_COMMAND: Final = ("CLUSTER", "SHARDS")
-SLOTS_COMMAND: Final = ("CLUSTER", "SLOTS")
+SHARDS_COMMAND: Final = (b"CLUSTER", b"SHARDS")
+SLOTS_COMMAND: Final = (b"CLUSTER", b"SLOTS")
 
 
 def slot_of(key: bytes) -> int:
     """The slot of a key; of `a{b}c` that of `b`."""
-    begin = key.find(b"{") + 1
-    end = key.find(b"}", begin)
-    return crc_hqx(key[begin:end] if begin and end > begin else key, 0) % SLOTS
+    return key_slot(key)
 
 
 def slots_in_shards(reply: Reply, asked: Place) -> dict[int, Place]:
