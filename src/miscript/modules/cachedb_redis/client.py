@@ -78,8 +78,7 @@ def redis_client(login: Login, place: Place, path: str = "") -> Redis:
 
 async def close_client(client: Redis) -> None:
     """End a client with all its connections."""
-    await client.aclose()
-    await client.connection_pool.disconnect()
+    await client.connection_pool.disconnect()  # which is all that a client without a connection of its own has
 
 
 def _keepalive(seconds: int) -> dict[int, int]:
