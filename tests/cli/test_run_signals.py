@@ -162,3 +162,17 @@ def test_one_operation_has_five_seconds_without_any_limit():
 
 def frame_that_works_for(run):
     return sys._getframe()
+
+
+@pytest.mark.parametrize(
+    ("options", "reached"), [((), 99), (("--limit", "300routes"), 299), (("--limit", "9routes"), 8)]
+)
+def test_routes_nest_as_deep_as_the_limit_says(tmp_path, options, reached):
+    text = """
+        startup_route { $var(i) = 0; route(a); xlog("$var(i)"); }
+        route[a] { $var(i) += 1; if ($var(i) < 1000) { route(a); } }
+    """
+    with start(tmp_path, text, "--once", *options) as running:
+        printed, errors = running.communicate(timeout=20)
+    assert printed == str(reached)
+    assert f"routes nest deeper than {reached + 1} in route[a]" in errors

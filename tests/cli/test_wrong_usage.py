@@ -53,7 +53,7 @@ def called(line: str) -> Result:
         ("run a.cfg --once --at htp://x", "'--at': 'htp://x' is no address of a node: write http://"),
         ("run a.cfg --once --xlog /none/x", "'--xlog': '/none/x' cannot be written: No such file or directory"),
         ("run a.cfg --once --for 1", "--once and --for exclude each other"),
-        ("run a.cfg --limit x", "'x' is no limit; write seconds like 2.5, or steps like 100000steps"),
+        ("run a.cfg --limit x", "'x' is no limit; write seconds like 2.5, or 100000steps, or 200routes"),
         ("check", "give the files to check, or --explain CODE"),
         ("check --explain E999", "'--explain': there is no code 'E999'; they run from E100 to W"),
         ("mi --bogus", "No such option '--bogus'"),

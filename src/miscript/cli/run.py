@@ -21,25 +21,23 @@ DEFAULT_PATIENCE = 10.0
 """Seconds that `--once` waits for launched work when `--limit` gives none."""
 
 
-_STEPS = re.compile(r"([0-9]{1,18}) ?steps")
-_SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?s?")
+_LIMIT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?s?|([0-9]{1,18}) ?(steps|routes)")
 
 
-class Limit(click.ParamType[tuple[int | None, float | None]]):
-    """`2.5` or `2.5s`: seconds; `100000steps`: turns of loops and route calls."""
+class Limit(click.ParamType[tuple[str, float]]):
+    """`2.5` or `2.5s`: seconds; `100000steps`: turns of loops and calls; `200routes`: calls within one another."""
 
     name = "LIMIT"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int | None, float | None]:
-        text = str(value).strip()
-        steps, seconds = _STEPS.fullmatch(text), _SECONDS.fullmatch(text)
-        if steps is not None and int(steps[1]) > 0:
-            return int(steps[1]), None
-        if seconds is not None and float(seconds[1]) > 0:
-            return None, float(seconds[1])
-        return self.fail(f"'{text}' is no limit; write seconds like 2.5, or steps like 100000steps", param, ctx)
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
+        from ..host.runs import DEEPEST
+
+        found = _LIMIT.fullmatch(str(value).strip())
+        if found is None or not float(found[1] or found[2]):
+            self.fail(f"'{value}' is no limit; write seconds like 2.5, or 100000steps, or 200routes", param, ctx)
+        if found[3] == "routes" and int(found[2]) > DEEPEST:
+            self.fail(f"'{value}' is too deep; {DEEPEST}routes is the most", param, ctx)
+        return found[3] or "seconds", float(found[1] or found[2])
 
 
 class NamedValue(click.ParamType[tuple[str, str]]):
@@ -66,7 +64,13 @@ class NamedValue(click.ParamType[tuple[str, str]]):
     metavar="FILE",
     help="Where the text of xlog goes; - is standard output.",
 )
-@click.option("--limit", type=Limit(), help="End a run that takes longer: seconds (2.5) or steps (100000steps).")
+@click.option(
+    "--limit",
+    "limits",
+    type=Limit(),
+    multiple=True,
+    help="End a run that takes more seconds (2.5) or steps (100000steps); nest calls of routes deeper (200routes).",
+)
 @click.option("--stub", "stubs", multiple=True, metavar="MODULE", help="Let this module's functions do nothing.")
 @click.option("-p", "--preprocessor", metavar="COMMAND", help="Send the file through COMMAND before reading it.")
 @click.option("--at", "node", metavar="NODE", help="Let mi() run the commands of NODE, a live OpenSIPS: name or URL.")
@@ -76,7 +80,7 @@ def command(
     once: bool,
     seconds: float | None,
     xlog: str,
-    limit: tuple[int | None, float | None] | None,
+    limits: tuple[tuple[str, float], ...],
     stubs: tuple[str, ...],
     preprocessor: str | None,
     node: str | None,
@@ -99,8 +103,9 @@ def command(
     if node is not None:
         _check_node(node)
     log_to_stderr()
-    steps, time_limit = limit or (None, None)
-    budget = Budget(steps, time_limit)
+    wanted = dict(limits)
+    counted = {what: int(number) for what, number in wanted.items() if what != "seconds"}
+    budget = Budget(**counted, seconds=wanted.get("seconds"))
     with _output(xlog) as output:
         status = _runner(_main(file, preprocessor, stubs, budget, once, seconds, output, node, dict(options)))
     sys.exit(status)

@@ -66,7 +66,7 @@ class Host:
         self.clock = clock or SystemClock()
         self.symbols = Symbols()
         self.tasks = TaskTable(self.clock)
-        self.runner = Runner(self.tasks, budget or Budget())
+        self.runner = Runner(self.tasks, Budget() if budget is None else budget)
         self.stopping = asyncio.Event()
         self._event_table = EventTable(self.clock, self.start_event)
         self.services = self._make_services(write, list(command_line) or sys.argv)

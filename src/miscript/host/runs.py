@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..script.runtime import (
+    MAX_ROUTE_DEPTH,
     AssertionStop,
     BudgetExceeded,
     CompiledRoute,
@@ -32,6 +33,10 @@ PATIENCE_SECONDS = 0.002
 """A route that computes longer than this lets the others have a turn."""
 
 
+DEEPEST = 300
+"""Routes within one another, at most: each takes a part of the stack."""
+
+
 class Turns:
     """`pause` for long loops: gives the event loop away when the last time is long enough ago."""
 
@@ -46,11 +51,17 @@ class Turns:
 
 
 class Budget:
-    """What one run may take: `steps` (turns of loops and route calls) or `seconds`; None is no limit."""
+    """What one run may take: `steps` (turns of loops and route calls) and `seconds`, None is no limit; `routes` that
+    are called within one another, the first one counted."""
 
-    def __init__(self, steps: int | None = None, seconds: float | None = None) -> None:
+    def __init__(self, steps: int | None = None, seconds: float | None = None, routes: int = MAX_ROUTE_DEPTH) -> None:
+        if not 0 < routes <= DEEPEST:
+            raise ValueError(f"{routes} routes within one another; expected 1 to {DEEPEST}")
         self.steps = steps
         self.seconds = seconds
+        self.routes = routes
+        told = [] if steps is None else [f"{steps} steps"]
+        self._text = " or ".join(told if seconds is None else [*told, f"{seconds} seconds"])
 
     def __bool__(self) -> bool:
         return self.steps is not None or self.seconds is not None
@@ -58,7 +69,8 @@ class Budget:
     def apply(self, run: Run) -> None:
         run.steps = self.steps
         run.deadline = None if self.seconds is None else time.monotonic() + self.seconds
-        run.budget = f"{self.steps} steps" if self.steps is not None else f"{self.seconds} seconds"
+        run.budget = self._text
+        run.max_depth = self.routes
 
 
 def _no_message() -> None:

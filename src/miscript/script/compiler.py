@@ -9,7 +9,7 @@ A compiled route looks like this (`miscript show python FILE` prints the real on
 ```python
 async def route_inc(run, p):
     v = run.vars; avps = run.avps; frames = run.frames
-    if len(frames) >= MAX_ROUTE_DEPTH: return too_deep(run)
+    if len(frames) >= run.max_depth: return too_deep(run)
     frames.append((route_info, p))
     ...
     frames.pop(); run.returned = ()
@@ -43,7 +43,7 @@ RUNTIME_NAMES = {
     for module, keys in (
         (
             runtime,
-            "MAX_ROUTE_DEPTH NO_RESULT assertion_failed call_named loop_limit parameter_at pause pending_of "
+            "NO_RESULT assertion_failed call_named loop_limit parameter_at pause pending_of "
             "resume_route return_code too_deep walk",
         ),
         (
@@ -98,7 +98,7 @@ class RouteCompiler(AssignmentCompiler):
         head = self.statements(
             """
             frames = run.frames
-            if len(frames) >= MAX_ROUTE_DEPTH:
+            if len(frames) >= run.max_depth:
                 return too_deep(run)
             frames.append((INFO, p))
             """,

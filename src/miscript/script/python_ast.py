@@ -15,7 +15,7 @@ from typing import TypeAlias, TypeVar
 
 from .source import Span
 
-CONSTANTS = {"FAILED", "MAX_ROUTE_DEPTH", "NO_RESULT"}
+CONSTANTS = {"FAILED", "NO_RESULT"}
 """Capital names that stand for themselves."""
 
 Part: TypeAlias = "ast.expr | str | int | list[ast.stmt] | None"

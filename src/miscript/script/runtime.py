@@ -206,6 +206,7 @@ class Run:
         "flags",
         "frames",
         "kind",
+        "max_depth",
         "message",
         "pool",
         "rc",
@@ -236,6 +237,7 @@ class Run:
         self.steps: int | None = None
         self.deadline: float | None = None
         self.budget = ""
+        self.max_depth = MAX_ROUTE_DEPTH
         self.data: dict[str, Any] = {}
 
     @property
@@ -337,7 +339,7 @@ def too_deep(run: Run) -> int:
     """A call that would nest too deep fails like a function: the caller goes on with -1.  Said once in a run."""
     if "too deep" not in run.data:
         run.data["too deep"] = True
-        log.error("routes nest deeper than %d in %s", MAX_ROUTE_DEPTH, run.route)
+        log.error("routes nest deeper than %d in %s", run.max_depth, run.route)
     return -1
 
 
