@@ -1,7 +1,8 @@
 """Tests that are coroutines run in a loop of their own: the one that `miscript run` uses.
 
 With MISCRIPT_NO_SKIPS in the environment a skipped test fails the whole run: on a machine that has everything no
-test may slip away.
+test may slip away.  Property tests then try the same examples each time; elsewhere they look for new ones.  How long an
+example takes is of no account, as other tests and servers run beside.
 """
 
 import asyncio
@@ -11,6 +12,15 @@ import os
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "miscript",
+    deadline=None,
+    derandomize="MISCRIPT_NO_SKIPS" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("miscript")
 
 
 @pytest.hookimpl(tryfirst=True)

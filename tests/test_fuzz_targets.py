@@ -30,7 +30,7 @@ def changed(draw, name):
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_the_target_holds_for_changed_inputs(name, data):
     TARGETS[name].run(data.draw(changed(name)))

@@ -108,7 +108,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(PIECES | st.binary(max_size=30), max_size=12))
 def test_any_bytes_leave_the_host_alive(script, lines):
     script.alice.send(b"\r\n".join(lines), "10.0.0.9", 5060)

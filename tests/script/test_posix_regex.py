@@ -166,7 +166,7 @@ texts = st.text(st.sampled_from([*"abAZz019_ -:.\n()[]{}*\\", "\u00e9"]), max_si
 
 
 @needs_glibc
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(patterns, texts)
 def test_a_search_agrees_with_glibc(pattern: str, text: str) -> None:
     assert glibc is not None
@@ -180,7 +180,7 @@ def test_a_search_agrees_with_glibc(pattern: str, text: str) -> None:
 
 
 @needs_glibc
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(patterns, texts, st.booleans())
 def test_a_compiled_pattern_agrees_with_glibc(pattern: str, text: str, lines: bool) -> None:
     assert glibc is not None
