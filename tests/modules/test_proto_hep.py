@@ -324,14 +324,19 @@ async def test_udp_packets_that_nobody_takes_are_counted_and_said_once(caplog):
     await module.stop()
 
 
-async def test_a_burst_of_datagrams_arrives_one_by_one_whatever_their_sizes():
+@pytest.mark.parametrize(
+    "size",
+    [lambda n: n % 4 * 350, lambda n: -n % 3 * 200, lambda n: n // 5 * 40, lambda n: 0],
+    ids="up down runs one".split(),
+)
+async def test_a_burst_of_datagrams_arrives_one_by_one_and_in_order_whatever_their_sizes(size):
     async with UdpCollector.open() as collector:
         module = proto_hep(f"[c]127.0.0.1:{collector.port};transport=udp")
         for number in range(100):
-            module.services.trace_destinations["c"].send(event(f"{number:03}", size=(number % 4) * 350))
+            module.services.trace_destinations["c"].send(event(f"{number:03}", size=size(number)))
         await until(lambda: len(collector.frames) == 100)
         await module.stop()
-    assert sorted(command(frame) for frame in collector.frames) == [f"{n:03}" for n in range(100)]
+    assert [command(frame) for frame in collector.frames] == [f"{n:03}" for n in range(100)]
     assert counters(module) == {"sent": 100}
 
 

@@ -239,7 +239,7 @@ class UdpSender(_Sender):
     """One datagram for each frame.
 
     The socket is connected, so the system tells when nobody listens: that costs the packets before.  When a whole
-    batch waits, frames of one size are given to the system together, which cuts them apart again: most of what a
+    batch waits, neighbours of one size are given to the system together, which cuts them apart again: most of what a
     datagram costs is the way into the system.
     """
 
@@ -296,16 +296,27 @@ class UdpSender(_Sender):
         return True
 
     def _batch(self) -> list[list[bytes]]:
-        """The next frames, in groups that can be sent together."""
+        """The next frames, in groups that can be sent together: neighbours of one size, and a shorter one at the end.
+
+        Frames stay in their order: whoever reads them takes a reply behind its request.
+        """
         backlog = self.backlog
         if not self._cuts or len(backlog) < BATCH:
             return [[backlog.take()]]
-        groups: dict[int, list[bytes]] = {}
-        for number in range(BATCH):
+        groups: list[list[bytes]] = []
+        fitting = -1  # the size of the frames of the last group, while one more may follow
+        for _ in range(BATCH):
             frame = backlog.take()
             size = len(frame)
-            groups.setdefault(size if size <= LARGEST_TOGETHER else -number, []).append(frame)
-        return list(groups.values())
+            if size <= fitting:
+                groups[-1].append(frame)
+            else:
+                groups.append([frame])
+                fitting = size if size <= LARGEST_TOGETHER else -1
+                continue
+            if size < fitting:
+                fitting = -1
+        return groups
 
     def _flush(self) -> None:
         backlog = self.backlog
