@@ -36,7 +36,7 @@ def test_an_url_names_one_door(url, address):
         ("edge1", "is no address of a node"),
         ("ftp://node/", "is no address of a node"),
         ("http:///mi", "names no host"),
-        ("http://node:x/", "Port could not be cast"),
+        ("http://node:x/", "is no number from 0 to 65535"),
         ("http://node/a b", "names no host"),
         ("http://node/\r\nX: y", "names no host"),
         ("fifo:", "names no path"),
