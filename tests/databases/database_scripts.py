@@ -15,6 +15,7 @@ async def printed(modules: str, parameters: str, body: str, rest: str = "") -> l
     host.load()
     try:
         await host.start()
+        await host.tasks.idle(10)
     finally:
         await host.stop()
     return "".join(output).splitlines()

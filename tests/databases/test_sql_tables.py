@@ -220,7 +220,7 @@ async def test_a_long_table_comes_in_portions_and_leaves_others_their_turn(url):
     async with pauses() as found:
         sizes = [len(chunk) async for chunk in db.rows("things", ["id", "name", "n", "q"], chunk=5000)]
     assert sizes == [5000, 5000, 2000]
-    assert max(found) < 0.005
+    assert max(found) < sum(found) / 6
     await db.close()
 
 
