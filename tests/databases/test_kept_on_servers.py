@@ -15,8 +15,6 @@ from miscript.sip.location import ALL_METHODS, Contact
 from miscript.testing import MemoryNetwork
 from pauses import pauses
 
-"""Seconds that anybody may be held up."""
-
 CONTACTS = 2000
 
 REGISTRAR = """
