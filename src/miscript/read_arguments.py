@@ -23,21 +23,20 @@ def read_once(
     read: Callable[[str], T],
     wrong: Callable[[ValueError], F],
     *,
-    name: str = "",
     missing: str = "",
     null: str | None = None,
 ) -> Callable[[Run], T | F]:
     """What gives the meaning of an argument in a run.
 
     `read` raises ValueError for a text that means nothing.  Where the script writes the text out, that becomes a
-    ConfigurationError, which begins with the `name` of the function; in a run `wrong` gives, or raises, what comes of
-    it.  An argument that is left out stands for the text `missing`, NULL for `null`.
+    ConfigurationError, to which the compiler adds the function; in a run `wrong` gives, or raises, what comes of it.
+    An argument that is left out stands for the text `missing`, NULL for `null`.
     """
     if argument is None or argument.is_constant:
         try:
             value = read(missing if argument is None else text_argument(argument.constant))
         except ValueError as error:
-            raise ConfigurationError(f"{name}: {error}" if name else str(error)) from error
+            raise ConfigurationError(str(error)) from error
         return lambda run: value
 
     def in_run(run: Run) -> T | F:

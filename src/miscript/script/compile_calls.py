@@ -47,8 +47,7 @@ class CallCompiler(ExpressionCompiler):
             try:
                 bound = implementation.bind(*arguments)
             except ConfigurationError as error:
-                problem = str(error).removeprefix(f"{node.name}: ")
-                raise CannotBind(f"{node.name}(): {problem}", node.span) from error
+                raise CannotBind(f"{node.name}(): {error}", node.span) from error
             return self.expression("CALL(run)", CALL=self.pool.put(f"call_{node.name}", bound))
         call = self.expression("CALL(run)", CALL=self.pool.put(f"call_{node.name}", implementation.call))
         assert isinstance(call, ast.Call)

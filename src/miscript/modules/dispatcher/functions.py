@@ -91,7 +91,7 @@ class DispatcherFunctions(Base):
         *,
         domain: bool,
     ) -> Callable[[Run], int | Awaitable[int]]:
-        wishes_of = read_once(flags, Wishes.parse, _told(name), name=name)
+        wishes_of = read_once(flags, Wishes.parse, _told(name))
         partition_of = self._partition(name, partition)
 
         def select(run: Run) -> int | Awaitable[int]:
@@ -202,7 +202,7 @@ class DispatcherFunctions(Base):
     ) -> Callable[[Run], int]:
         """Count the destinations of a set in some states (letters of a, i, p): 1, or -1 when there is no such set."""
         partition_of = self._partition("ds_count", partition)
-        states_of = read_once(state_filter, _states, _told("ds_count"), name="ds_count")
+        states_of = read_once(state_filter, _states, _told("ds_count"))
         variable = res_var.variable
         assert variable is not None
 
@@ -320,7 +320,7 @@ class DispatcherFunctions(Base):
             except UnknownPartition as error:
                 raise ValueError(str(error)) from error
 
-        return read_once(argument, known, _told(name), name=name, null="")
+        return read_once(argument, known, _told(name), null="")
 
 
 def _told(name: str) -> Callable[[ValueError], None]:

@@ -85,8 +85,8 @@ class LoadBalancerFunctions(Base):
         *,
         or_next: bool = False,
     ) -> Callable[[Run], int]:
-        names_of = read_once(resources, parse_resources, _told(name), name=name)
-        wishes_of = read_once(flags, Wishes.parse, _told(name), name=name)
+        names_of = read_once(resources, parse_resources, _told(name))
+        wishes_of = read_once(flags, Wishes.parse, _told(name))
 
         def start(run: Run) -> int:
             names, wishes, call = names_of(run), wishes_of(run), self._call(name, run)
@@ -176,7 +176,7 @@ class LoadBalancerFunctions(Base):
 
         Group -1 is any.
         """
-        names_of = read_once(resources, parse_resources, _told("lb_count_call"), name="lb_count_call")
+        names_of = read_once(resources, parse_resources, _told("lb_count_call"))
 
         def count(run: Run) -> int:
             names, address = names_of(run), ip_address(text_argument(ip.get(run)))

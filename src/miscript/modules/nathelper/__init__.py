@@ -16,7 +16,7 @@ from ...errors import ConfigurationError, MIError
 from ...exports import BoundText, Module, bound_function, mi_command, parameter, script_function
 from ...location_service import location_service
 from ...mi.command import Unread
-from ...script.operations import text_argument
+from ...read_arguments import read_once
 from ...script.runtime import Run
 from ...script.signatures import Argument
 from ...services import Services
@@ -284,21 +284,11 @@ def _flags(function: str, argument: Argument | None, known: Iterable[str]) -> Ca
     """The flags of a call, checked when the script is compiled where they are written out."""
     if argument is None:
         return lambda run: frozenset()
-    if argument.is_constant:
-        try:
-            fixed = parse_flags(text_argument(argument.constant), known)
-        except ValueError as error:
-            raise ConfigurationError(f"{function}: {error}") from error
-        return lambda run: fixed
 
-    def read(run: Run) -> frozenset[str] | None:
-        try:
-            return parse_flags(text_argument(argument.get(run)), known)
-        except ValueError as error:
-            log.error("%s: %s", function, error)
-            return None
+    def told(error: ValueError) -> None:
+        log.error("%s: %s", function, error)
 
-    return read
+    return read_once(argument, lambda text: parse_flags(text, known), told)
 
 
 def _text(run: Run, argument: Argument | None) -> str:
