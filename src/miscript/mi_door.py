@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from .audit_log import AuditLog
-from .errors import ConfigurationError, MIError
+from .errors import ConfigurationError, MIError, reason
 from .exports import Module, mi_command, parameter
 from .mi.audit import ALWAYS_MASKED, audit_line
 from .mi.command import Command
@@ -117,7 +117,7 @@ class MiDoor(Module):
         try:
             return parse_policy(_read_policy_file(path))
         except OSError as error:
-            why = error.strerror or str(error)
+            why = reason(error)
         except UnicodeDecodeError as error:
             why = f"it is no UTF-8: {error.reason} at byte {error.start}"
         except ConfigurationError as error:

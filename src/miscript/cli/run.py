@@ -117,7 +117,9 @@ def _output(xlog: str) -> BinaryIO:
     try:
         return open(xlog, "ab")
     except OSError as error:
-        raise click.BadParameter(f"'{xlog}' cannot be written: {error.strerror}", param_hint="'--xlog'") from None
+        from ..errors import reason
+
+        raise click.BadParameter(f"'{xlog}' cannot be written: {reason(error)}", param_hint="'--xlog'") from None
 
 
 def _check_node(node: str) -> None:

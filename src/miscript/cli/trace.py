@@ -202,9 +202,8 @@ async def _listen(host: str, udp: int | None, tcp: int | None, printer: Printer)
     except OSError as error:
         from ..errors import reason
 
-        told = reason(error) if error.errno and error.errno > 0 else error.strerror or str(error)
         ports = ", ".join(f"{name} port {port}" for name, port in (("udp", udp), ("tcp", tcp)) if port is not None)
-        click.echo(f"miscript: cannot listen on {host}, {ports}: {told}", err=True)
+        click.echo(f"miscript: cannot listen on {host}, {ports}: {reason(error)}", err=True)
         return 1
     click.echo(f"listening on {', '.join(where)}", err=True)
     expiring = loop.create_task(listener.expire())
