@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from types import FrameType
+import traceback
 
 from ..log_levels import LogLevel, python_level
 from ..log_lines import OneLine
+from ..script.runtime import place_in_script
 
 SAME_LINES_PER_SECOND = 20
 
@@ -46,18 +47,8 @@ class InScript(OneLine):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the name that logging asks for
         if record.levelno >= logging.WARNING:
-            record.message += _place()
+            record.message += place_in_script(traceback.walk_stack(sys._getframe()))
         return super().formatMessage(record)
-
-
-def _place() -> str:
-    """Where the script stands whose run says something now; empty when none does."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        if "__name__" not in frame.f_globals:  # the code of a script is of no module
-            return f" ({frame.f_code.co_filename}:{frame.f_lineno})"
-        frame = frame.f_back
-    return ""
 
 
 def log_to_stderr() -> None:

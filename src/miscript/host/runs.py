@@ -22,6 +22,7 @@ from ..script.runtime import (
     Script,
     Stop,
     VariableSpace,
+    place_in_script,
 )
 from ..values import Value
 from .tasks import TaskTable
@@ -161,7 +162,8 @@ class Runner:
             await self._error_route(run)
         except BudgetExceeded as stop:
             self.broken += 1
-            log.error("stopped in %s%s: it took more than %s", run.route, _place(stop), stop)
+            place = place_in_script(reversed([*traceback.walk_tb(stop.__traceback__)]))
+            log.error("stopped in %s%s: it took more than %s", run.route, place, stop)
         except Stop:
             pass
         except Exception:
@@ -214,15 +216,6 @@ class Runner:
             message=self.dummy_message(),
             prepare=lambda run: self._finished(run, finish),
         )
-
-
-def _place(stop: BudgetExceeded) -> str:
-    """Where the script stood, as " (file:line)"."""
-    place = ""
-    for frame, line in traceback.walk_tb(stop.__traceback__):
-        if "__file__" not in frame.f_globals:  # the code of a script is of no module
-            place = f" ({frame.f_code.co_filename}:{line})"
-    return place
 
 
 async def _nothing(run: Run, parameters: Parameters) -> int:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import ast
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..values import Value, plain_text, text_of
@@ -330,6 +331,17 @@ class Run:
             return -1
         self.script.launch(self, Launched(pending, resume, text))
         return 1
+
+
+def place_in_script(frames: Iterable[tuple[FrameType, int]]) -> str:
+    """Where a script stands, as " (file:line)"; empty outside of scripts.
+
+    `frames` are those of Python with their lines, the innermost first.
+    """
+    for frame, line in frames:
+        if "__name__" not in frame.f_globals:  # the code of a script is of no module
+            return f" ({frame.f_code.co_filename}:{line})"
+    return ""
 
 
 # -- what compiled code calls -----------------------------------------------------------------------------------
