@@ -26,8 +26,7 @@ PATIENCE_SECONDS: Final = 5.0
 class Watchdog:
     """Interrupts the operation of a run that has passed its time budget, or that computes without an end."""
 
-    def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
-        self._patience = patience
+    def __init__(self) -> None:
         self._place: tuple[int, int, int] | None = None
         self._ticks = 0
 
@@ -52,8 +51,8 @@ class Watchdog:
         self._place = place
         if self._ticks and run.deadline is not None and time.monotonic() > run.deadline:
             self._interrupt(run.budget)
-        if self._ticks * TICK_SECONDS >= self._patience:
-            self._interrupt(f"{self._patience:g} seconds for one operation; does a regular expression backtrack?")
+        if self._ticks * TICK_SECONDS >= PATIENCE_SECONDS:
+            self._interrupt(f"{PATIENCE_SECONDS:g} seconds for one operation; does a regular expression backtrack?")
 
     def _interrupt(self, budget: str) -> NoReturn:
         self._place = None
