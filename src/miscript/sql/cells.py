@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
@@ -52,7 +53,8 @@ def stored(value: Cell, column: sa.Column[Any]) -> Stored:
     """`value` in the type of a column.  Raises DatabaseError when it has none there."""
     if value is None:
         return None
-    convert = _conversion(column)
+    kind: type = type(column.type)
+    convert = _conversion(kind)
     if convert is None:
         return value
     try:
@@ -62,13 +64,10 @@ def stored(value: Cell, column: sa.Column[Any]) -> Stored:
         raise DatabaseError(f"column '{column.name}' holds {_kind(column)}, found {value!r}") from None
 
 
-def _conversion(column: sa.Column[Any]) -> Callable[[Any], Stored] | None:
-    """What makes values fit into columns of this type; None for types that take what they are given."""
-    kind = type(column.type)
-    if kind not in _CONVERSION_OF:
-        found = (convert for base, convert in _CONVERSIONS if issubclass(kind, base))
-        _CONVERSION_OF[kind] = next(found, None)
-    return _CONVERSION_OF[kind]
+@cache
+def _conversion(kind: type) -> Callable[[Any], Stored] | None:
+    """What makes values fit into columns of a type; None for types that take what they are given."""
+    return next((convert for base, convert in _CONVERSIONS if issubclass(kind, base)), None)
 
 
 def _kind(column: sa.Column[Any]) -> str:
@@ -130,6 +129,3 @@ _CONVERSIONS: Final[tuple[tuple[type[Any], Callable[[Any], Stored]], ...]] = (
     (sa.Uuid, _text),
 )
 """The first kind that a column's type is of decides.  Others (JSON, arrays …) take what they are given."""
-
-_CONVERSION_OF: Final[dict[type, Callable[[Any], Stored] | None]] = {}
-"""Those that were found, by the types of columns."""
