@@ -22,19 +22,22 @@ _RACK: Final = late_pattern(r"([0-9]{1,10})\s+([0-9]{1,10})\s+(\S+)", re.ASCII)
 
 def written_cseq(message: Message) -> int | None:
     """The number of CSeq as it will be written; None when there is none that can be read."""
-    field = message.field("CSeq")
-    found = None if field is None else _CSEQ.fullmatch(message.written_value(field) or "")
+    found = _cseq(message)
     return None if found is None else int(found[1])
 
 
 def renumber(message: Message, number: int) -> bool:
     """Let a message be sent with another number in its CSeq; False when it has none, or this can be none."""
-    field = message.field("CSeq")
-    found = None if field is None else _CSEQ.fullmatch(message.written_value(field) or "")
+    field, found = message.field("CSeq"), _cseq(message)
     if field is None or found is None or not 0 <= number <= MAX_CSEQ:
         return False
     message.replace_hf(field, f"{number} {found[2]}")
     return True
+
+
+def _cseq(message: Message) -> re.Match[str] | None:
+    field = message.field("CSeq")
+    return None if field is None else _CSEQ.fullmatch(message.written_value(field) or "")
 
 
 def acknowledged_cseq(message: Message) -> int | None:
