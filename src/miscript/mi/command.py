@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from ..errors import DeclarationError, MIError
 from .jsonrpc import Params, invalid_params
-from .parameters import Raw, Reader, Unread, python_name, reader_for
+from .parameters import Raw, Reader, Unread, python_name, reader_for, takes_texts
 
 __all__ = ["NO_RESULT", "Command", "Counters", "Handler", "Later", "Raw", "Recipe", "Unread"]
 
@@ -231,9 +231,7 @@ class Command:
         )
 
     def _text_counts(self, wanted: list[inspect.Parameter], by_count: Mapping[int, _Plan | None]) -> frozenset[int]:
-        texts = [
-            getattr(reader_for(p, p.name, self.handler), "__qualname__", "").startswith("text_reader") for p in wanted
-        ]
+        texts = [takes_texts(parameter, self.handler) for parameter in wanted]
         names = [p.name for p in wanted]
         return frozenset(
             len(recipe)

@@ -67,7 +67,6 @@ class Refused:
                 raise invalid_params(self.data)
             return found
 
-        read_and_check.__qualname__ = f"{getattr(read, '__qualname__', '')} {self.data}"  # what kind it reads
         return read_and_check
 
 
@@ -141,33 +140,45 @@ def reader_for(parameter: inspect.Parameter, name: str, owner: Callable[..., obj
 
     Raises `DeclarationError` for an annotation that cannot be read from JSON.
     """
+    kind = _kind_of(parameter, owner)
+    if typing.get_origin(kind) is Unread:
+        return functools.partial(Unread, reader=_reader_of(typing.get_args(kind)[0], name))
+    return _reader_of(kind, name)
+
+
+def takes_texts(parameter: inspect.Parameter, owner: Callable[..., object]) -> bool:
+    """Whether a text is handed to `parameter` as it is: its reader would not change it.  Raises like `reader_for`."""
+    return _unmarked(_kind_of(parameter, owner)) is str
+
+
+def _kind_of(parameter: inspect.Parameter, owner: Callable[..., object]) -> object:
+    """What is annotated, without `| None`; `object` for anything.  Raises `DeclarationError`."""
     annotation = _evaluated(parameter, owner)
     kinds = [kind for kind in _alternatives(annotation) if kind is not types.NoneType]
     if parameter.empty in kinds or object in kinds or typing.Any in kinds:
-        return unread
-    found = None
-    match kinds:
-        case [kind] if typing.get_origin(kind) is Unread:
-            found = _reader_of(typing.get_args(kind)[0], name)
-            if found is not None:
-                return functools.partial(Unread, reader=found)
-        case [kind]:
-            found = _reader_of(kind, name)
-    if found is None:
-        raise DeclarationError(
-            f"MI handler '{_name_of(owner)}': parameter '{parameter.name}' is annotated '{parameter.annotation}', "
-            "expected 'str', 'int', 'list[str]', one of them in 'Unread[…]', or 'Raw'"
-        )
-    return found
+        return object
+    if len(kinds) == 1:
+        [kind] = kinds
+        wanted = typing.get_args(kind)[0] if typing.get_origin(kind) is Unread else kind
+        if _unmarked(wanted) in (str, int, list, list[str]):
+            return kind
+    raise DeclarationError(
+        f"MI handler '{_name_of(owner)}': parameter '{parameter.name}' is annotated '{parameter.annotation}', "
+        "expected 'str', 'int', 'list[str]', one of them in 'Unread[…]', or 'Raw'"
+    )
 
 
-def _reader_of(kind: object, name: str) -> Reader | None:
+def _unmarked(kind: object) -> object:
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind
+
+
+def _reader_of(kind: object, name: str) -> Reader:
     if typing.get_origin(kind) is Annotated:
-        kind, *more = typing.get_args(kind)
+        kind, *marks = typing.get_args(kind)
         read = _reader_of(kind, name)
-        for one in more:
-            if isinstance(one, Refused) and read is not None:
-                read = one.reader(read)
+        for mark in marks:
+            if isinstance(mark, Refused):
+                read = mark.reader(read)
         return read
     if kind is str:
         return text_reader(name)
@@ -175,7 +186,7 @@ def _reader_of(kind: object, name: str) -> Reader | None:
         return integer_reader(name)
     if kind is list or kind == list[str]:
         return array_reader(name)
-    return None
+    return unread
 
 
 def _evaluated(parameter: inspect.Parameter, owner: Callable[..., object]) -> object:
