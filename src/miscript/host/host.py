@@ -28,10 +28,10 @@ from ..values import Value
 from .clock import SystemClock
 from .events import LAST_EVENT, EventTable, published_before_the_script
 from .loading import Source, check_again, check_source, initialise, not_started, socket_not_opened
+from .network import Network
 from .runs import Budget, Runner, Turns
 from .sip_element import SipElement
 from .sip_network import SystemNetwork
-from .sip_transport import Network
 from .statistics import StatisticsTable
 from .tasks import TaskTable
 from .workers import Workers

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..sip.sockets import ListeningSocket, Target
-from .sip_transport import Network
+from .network import Network
 
 log = logging.getLogger("miscript.sip")
 

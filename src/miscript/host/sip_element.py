@@ -32,9 +32,9 @@ from ..sip.sockets import DEFAULT_PORTS, ListeningSocket, Options, Target, parse
 from ..sip.via import COOKIE
 from ..sip_service import Hooks, Traffic
 from ..tls_service import Noted, Tls
+from .network import DatagramSocket, Network, StreamSockets
 from .sending_sockets import SendingSockets
 from .sip_names import OwnNames
-from .sip_transport import DatagramSocket, Network, StreamSockets
 from .stream_limits import stream_limits
 from .tasks import TaskTable
 

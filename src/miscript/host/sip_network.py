@@ -13,16 +13,8 @@ from ..sip.sockets import ListeningSocket, Target, ip_address
 from ..tls_service import Tls, TlsDomain
 from .dns import DnsLookup
 from .interfaces import interface_addresses
-from .sip_transport import (
-    RECEIVE_BUFFER,
-    Broken,
-    Connection,
-    Datagrams,
-    DatagramSocket,
-    Receive,
-    Streams,
-    StreamSockets,
-)
+from .network import Broken, DatagramSocket, Receive, StreamSockets
+from .sip_transport import RECEIVE_BUFFER, Connection, Datagrams, Streams
 from .stream_limits import StreamLimits
 from .tls_transport import TlsConnection
 
