@@ -265,7 +265,7 @@ class VariableExport:
 
         def bind(inner: Any, index: Any, binder: Any) -> VariableAccess:
             if self.binds:
-                return read(inner, index, binder)  # type: ignore[no-any-return]
+                return read(inner, index, binder)  # type: ignore[no-any-return]  # a method of a module
             getters: list[Callable[[Run], Any]] = []
             constants: list[Any] = []
             if self.inner != "none":
