@@ -1,7 +1,7 @@
 """A host with doors inside a test, and clients for each of them that are as plain as can be.
 
-`doors(folder, ...)` runs a script with the doors asked for; `FifoClient`, `UdpClient`, `UnixClient` and `HttpClient`
-send a text and give back what came, as bytes.  The command `test:wait` waits until the test sets `host.gate`.
+`doors(folder, ...)` runs a script with the doors asked for; what `client_of` gives sends a text and gives back what
+came, as bytes.  The command `test:wait` waits until the test sets `host.gate`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ LOAD = {
     "unix": 'loadmodule "mi_datagram.so"\nmodparam("mi_datagram", "socket_name", "{folder}/mi.sock")\n',
     "mi_http": 'loadmodule "httpd.so"\nmodparam("httpd", "port", 0)\nloadmodule "mi_http.so"\n',
 }
+DOORS = tuple(LOAD)
 
 
 def request(method: str, *params: object, id: object = 1, **more: object) -> str:
@@ -256,3 +257,27 @@ class HttpClient:
 
     def close(self) -> None:
         self.writer.transport.abort()
+
+
+async def client_of(door: str, folder: Path, host: Host) -> FifoClient | DatagramClient | HttpClient:
+    """A client of its own kind for each door."""
+    match door:
+        case "mi_fifo":
+            return FifoClient(folder)
+        case "udp":
+            return udp_client(host)
+        case "unix":
+            return unix_client(folder)
+    return await HttpClient(host).open()
+
+
+def figure(host: Host, name: str) -> int:
+    """A statistic of httpd."""
+    return host.services.statistics.find(f"httpd:{name}").value
+
+
+async def kept(host: Host, size: int) -> None:
+    """Wait until httpd keeps so many bytes of bodies."""
+    async with asyncio.timeout(SOON):
+        while figure(host, "kept_bytes") != size:  # noqa: ASYNC110  # the kernel tells no one
+            await asyncio.sleep(0.005)

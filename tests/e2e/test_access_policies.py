@@ -11,11 +11,10 @@ import urllib.request
 
 import pytest
 
-from door_host import FifoClient, HttpClient, begun, doors, request, result, udp_client, unix_client, wait_for_port
+from door_host import DOORS, HttpClient, begun, client_of, doors, request, result, wait_for_port
 
 pytestmark = pytest.mark.e2e
 
-DOORS = ["mi_fifo", "udp", "unix", "mi_http"]
 ECHO = request("echo", "x")
 OPEN_TO_ALL = '[roles.all]\ncommands = ["*"]\n[[allow]]\nrole = "all"\n'
 ONLY_READING = "[roles.all]\nread_only = true\n[[allow]]\nrole = 'all'\n"
@@ -35,17 +34,6 @@ def module_of(door):
 
 def with_policy(door, file):
     return f'modparam("{module_of(door)}", "policy", "{file}")\n'
-
-
-async def client_of(door, folder, host):
-    match door:
-        case "mi_fifo":
-            return FifoClient(folder)
-        case "udp":
-            return udp_client(host)
-        case "unix":
-            return unix_client(folder)
-    return await HttpClient(host).open()
 
 
 @pytest.mark.parametrize("how", ["SIGHUP", "policy_reload"])

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from door_host import begun, doors, url
+from door_host import DOORS, begun, doors, url
 from miscript.client import MIError, connect
 
 pytestmark = pytest.mark.e2e
-DOORS = ("mi_fifo", "udp", "unix", "mi_http")
 MISCRIPT = str(Path(sys.executable).with_name("miscript"))
 
 

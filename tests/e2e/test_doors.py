@@ -5,10 +5,21 @@ import json
 
 import pytest
 
-from door_host import FifoClient, HttpClient, begun, doors, error, request, result, udp_client, unix_client
+from door_host import (
+    DOORS,
+    FifoClient,
+    HttpClient,
+    begun,
+    client_of,
+    doors,
+    error,
+    request,
+    result,
+    udp_client,
+    unix_client,
+)
 
 pytestmark = pytest.mark.e2e
-DOORS = ("mi_fifo", "udp", "unix", "mi_http")
 
 INVALID = (-32600, "Invalid Request")
 SUITE = {
@@ -41,21 +52,10 @@ SUITE = {
 }
 
 
-async def client(name, folder, host):
-    match name:
-        case "mi_fifo":
-            return FifoClient(folder)
-        case "udp":
-            return udp_client(host)
-        case "unix":
-            return unix_client(folder)
-    return await HttpClient(host).open()
-
-
 @pytest.mark.parametrize("door", DOORS)
 async def test_answers_are_the_same_at_every_door(door, tmp_path):
     async with doors(tmp_path, door) as host:
-        peer = await client(door, tmp_path, host)
+        peer = await client_of(door, tmp_path, host)
         for why, (sent, wanted) in SUITE.items():
             assert (await peer.ask(sent), why) == (wanted, why)
         peer.close()
@@ -64,7 +64,7 @@ async def test_answers_are_the_same_at_every_door(door, tmp_path):
 @pytest.mark.parametrize("door", DOORS)
 async def test_a_notification_is_run_and_not_answered(door, tmp_path):
     async with doors(tmp_path, door) as host:
-        peer = await client(door, tmp_path, host)
+        peer = await client_of(door, tmp_path, host)
         peer.send(request("echo", "x", id=None))
         if door == "mi_http":
             assert (await peer.response())[::2] == (202, b"")
@@ -76,10 +76,10 @@ async def test_a_notification_is_run_and_not_answered(door, tmp_path):
 @pytest.mark.parametrize("door", DOORS)
 async def test_a_slow_command_holds_up_no_other_client(door, tmp_path):
     async with doors(tmp_path, door) as host:
-        slow = await client(door, tmp_path, host)
+        slow = await client_of(door, tmp_path, host)
         slow.send(request("slow", "first"))
         fast = {"mi_fifo": lambda: FifoClient(tmp_path, "fast"), "unix": lambda: unix_client(tmp_path, "fast.sock")}
-        other = fast[door]() if door in fast else await client(door, tmp_path, host)
+        other = fast[door]() if door in fast else await client_of(door, tmp_path, host)
         assert await other.ask(request("echo", "meanwhile")) == result("meanwhile")
         host.gate.set()
         assert await slow.answer() == result("first")
@@ -90,7 +90,7 @@ async def test_a_slow_command_holds_up_no_other_client(door, tmp_path):
 @pytest.mark.parametrize("door", DOORS)
 async def test_the_commands_of_a_batch_wait_side_by_side(door, tmp_path):
     async with doors(tmp_path, door) as host:
-        peer = await client(door, tmp_path, host)
+        peer = await client_of(door, tmp_path, host)
         peer.send(f"[{request('slow', 'a', id=1)},{request('echo', 'b', id=2)},{request('slow', 'c', id=3)}]")
         await begun(host, 2)
         host.gate.set()
@@ -103,7 +103,7 @@ async def test_more_waiting_commands_than_allowed_are_refused_with_a_reason(door
     module = "mi_datagram" if door in ("udp", "unix") else door
     limit = f'modparam("{module}", "max_commands", 2)'
     async with doors(tmp_path, door, parameters=limit) as host:
-        peer = await client(door, tmp_path, host)
+        peer = await client_of(door, tmp_path, host)
         peer.send(f"[{','.join(request('slow', id=number) for number in range(4))}]")
         await begun(host, 2)
         host.gate.set()
@@ -117,7 +117,7 @@ async def test_more_waiting_commands_than_allowed_are_refused_with_a_reason(door
 @pytest.mark.parametrize("door", DOORS)
 async def test_a_hundred_waiting_commands_are_answered_without_loss_or_mix_up(door, tmp_path):
     async with doors(tmp_path, door) as host:
-        peer = await client(door, tmp_path, host)
+        peer = await client_of(door, tmp_path, host)
         for number in range(100):
             peer.send(request("slow", str(number), id=number))
             await asyncio.sleep(0)  # let the host read: a FIFO holds 64 KiB
@@ -130,7 +130,7 @@ async def test_a_hundred_waiting_commands_are_answered_without_loss_or_mix_up(do
 @pytest.mark.parametrize("door", DOORS)
 async def test_a_host_that_stops_answers_the_commands_that_wait(door, tmp_path):
     async with doors(tmp_path, door) as host:
-        peer = await client(door, tmp_path, host)
+        peer = await client_of(door, tmp_path, host)
         peer.send(request("slow"))
         await begun(host, 1)
         await host.tasks.stop()

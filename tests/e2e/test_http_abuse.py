@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from door_host import SOON, HttpClient, begun, doors, error, request, result
+from door_host import SOON, HttpClient, begun, doors, error, figure, kept, request, result
 
 pytestmark = pytest.mark.e2e
 
@@ -327,16 +327,6 @@ async def test_a_tls_client_at_a_plain_port_is_closed_at_once(tmp_path):
 
 
 LARGE = 'modparam("httpd", "receive_buf_size", 100000)\nmodparam("httpd", "max_bodies", 250000)\n'
-
-
-def figure(host, name):
-    return host.services.statistics.find(f"httpd:{name}").value
-
-
-async def kept(host, size):
-    async with asyncio.timeout(SOON):
-        while figure(host, "kept_bytes") != size:  # noqa: ASYNC110  # the kernel tells no one
-            await asyncio.sleep(0.005)
 
 
 async def test_bodies_that_come_slowly_may_only_take_so_much_of_the_memory(tmp_path):

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from door_host import SOON, HttpClient, begun, doors, request, result, wait_for_port
+from door_host import SOON, HttpClient, begun, doors, figure, kept, request, result, wait_for_port
 
 pytestmark = pytest.mark.e2e
 
@@ -21,16 +21,6 @@ READ_AT_ONCE = 256 * 1024
 
 def limits(body, all_bodies):
     return f'modparam("httpd", "receive_buf_size", {body})\nmodparam("httpd", "max_bodies", {all_bodies})\n'
-
-
-def figure(host, name):
-    return host.services.statistics.find(f"httpd:{name}").value
-
-
-async def kept(host, size):
-    async with asyncio.timeout(SOON):
-        while figure(host, "kept_bytes") != size:  # noqa: ASYNC110  # the kernel tells no one
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from door_host import doors
+from door_host import DOORS, doors
 
 pytestmark = pytest.mark.e2e
-DOORS = ("mi_fifo", "udp", "unix", "mi_http")
 CLI = Path(sys.executable).with_name("opensips-cli")
 
 
