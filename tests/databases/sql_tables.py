@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import sqlalchemy as sa
 
+from miscript.database import Cell
 from miscript.sql.driver import Habits, SqlDriver
-from miscript.sql.schema import SqlStore
+from miscript.sql.schema import SqlStore, create_tables, definitions_of
 
 KINDS = ("sqlite", "postgres", "mysql")
 
@@ -37,3 +40,17 @@ async def with_table(url, name="things", **habits):
     await db.query(f"DROP TABLE IF EXISTS {name}")
     await SqlStore(db).create(table(name))
     return db
+
+
+async def fill(url: str, modules: Sequence[str], rows: Mapping[str, Sequence[Mapping[str, Cell]]]) -> None:
+    """New tables of these modules, with rows in them."""
+    database = SqlDriver(url.partition(":")[0], Habits()).open(url)
+    definitions = definitions_of(modules)
+    for name in (*(definition.name for definition in definitions), "version"):
+        await database.query(f"DROP TABLE IF EXISTS {name}")
+    async for _ in create_tables(SqlStore(database), definitions):
+        pass
+    for table_name, its_rows in rows.items():
+        for row in its_rows:
+            await database.insert(table_name, row)
+    await database.close()

@@ -12,14 +12,9 @@ from dialog_calls import Call, call
 from kept_tables import until
 from miscript.database import Cell, Where
 from miscript.sql.driver import Habits, SqlDriver
-from miscript.sql.schema import SqlStore, create_tables, definitions_of
-from sql_tables import KINDS, url_of
+from sql_tables import KINDS, fill, url_of
 
 MODULES = ("dispatcher", "drouting", "load_balancer", "dialplan", "userblacklist", "acc")
-TABLES = (
-    "dispatcher", "dr_gateways", "dr_rules", "dr_carriers", "dr_groups", "dr_partitions", "load_balancer", "dialplan",
-    "userblacklist", "globalblacklist", "acc", "missed_calls",
-)  # fmt: skip
 ROWS: dict[str, list[dict[str, Cell]]] = {
     "dispatcher": [
         {"setid": 1, "destination": "sip:10.0.0.21", "weight": "1", "attrs": "one é", "priority": 2},
@@ -80,18 +75,12 @@ CHOOSE = """
 
 
 async def _filled(url: str, kind: str) -> None:
-    """New tables with rows in them."""
+    """New tables with rows in them, and a column more for `extra_fields` of acc."""
+    await fill(url, MODULES, ROWS)
     database = SqlDriver(kind, Habits()).open(url)
-    for name in (*TABLES, "version"):
-        await database.query(f"DROP TABLE IF EXISTS {name}")
-    async for _ in create_tables(SqlStore(database), definitions_of(MODULES)):
-        pass
     types = {"sqlite": "TEXT", "postgres": "VARCHAR(64)", "mysql": "VARCHAR(64)"}
     for name in ("acc", "missed_calls"):
         await database.query(f"ALTER TABLE {name} ADD COLUMN info {types[kind]}")
-    for table, rows in ROWS.items():
-        for row in rows:
-            await database.insert(table, row)
     await database.close()
 
 

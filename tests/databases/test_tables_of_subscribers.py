@@ -9,9 +9,8 @@ import pytest
 from miscript.errors import MIError
 from miscript.sip.digest_response import Algorithm, plain_ha1
 from miscript.sql.driver import Habits, SqlDriver
-from miscript.sql.schema import SqlStore, create_tables, definitions_of
 from miscript.testing import MemoryNetwork, RunningScript
-from sql_tables import KINDS, url_of
+from sql_tables import KINDS, fill, url_of
 
 MODULES = ("permissions", "domain", "alias_db", "auth_db", "group")
 ROWS = {
@@ -52,25 +51,12 @@ Content-Length: 0
 """
 
 
-async def _filled(url: str, driver: str) -> None:
-    """New tables with rows in them."""
-    database = SqlDriver(driver, Habits()).open(url)
-    for name in (*ROWS, "version"):
-        await database.query(f"DROP TABLE IF EXISTS {name}")
-    async for _ in create_tables(SqlStore(database), definitions_of(MODULES)):
-        pass
-    for table, rows in ROWS.items():
-        for row in rows:
-            await database.insert(table, row)
-    await database.close()
-
-
 @pytest.fixture(params=KINDS)
 def script(request, tmp_path):
     """A script that uses all of them, on tables with rows."""
     url = url_of(request.param, tmp_path, request)
     scheme = url.partition(":")[0]
-    asyncio.run(_filled(url, scheme))
+    asyncio.run(fill(url, MODULES, ROWS))
     names = ("sl", "signaling", "auth", "mi_script", f"db_{scheme}", *MODULES)
     loads = "".join(f'loadmodule "{name}.so"\n' for name in names)
     urls = "".join(f'modparam("{name}", "db_url", "{url}")\n' for name in MODULES)
