@@ -211,5 +211,11 @@ def call(**parts: str) -> Call:
     return Call(script, Party(script, ALICE, "alice", "al"), Party(script, BOB, "bob", "bo"), text=text)
 
 
+def begin(calls: list[Call], **parts: str) -> Call:
+    """The same, in a list of calls that are closed later."""
+    calls.append(call(**parts))
+    return calls[-1]
+
+
 def _later(script: RunningScript, seconds: float) -> ManualClock:
     return ManualClock(script.clock.time() + seconds)

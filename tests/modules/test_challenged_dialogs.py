@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,14 +22,6 @@ modparam("uac_auth", "credential", "carol:lobby:secret")
 """
 FAILURE = 't_on_failure("failure"); if (t_check_status("401") && uac_auth()) t_relay();'
 ANSWERING = {"sequential": 't_on_failure("failure");', "failure": FAILURE}
-
-
-@pytest.fixture
-def calls() -> Iterator[list[Call]]:
-    made: list[Call] = []
-    yield made
-    for one in made:
-        one.script.close()
 
 
 def begin(calls: list[Call], **parts: str) -> Call:

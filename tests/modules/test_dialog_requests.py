@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from dialog_calls import ALICE, BOB, SCRIPT, Call, call
+from dialog_calls import ALICE, BOB, SCRIPT, Call, begin
 from miscript.errors import MIError
 from miscript.host.embedding import call_command
 from miscript.sip import Message
-
-
-@pytest.fixture
-def calls() -> Iterator[list[Call]]:
-    """Calls that are closed at the end."""
-    made: list[Call] = []
-    yield made
-    for one in made:
-        one.script.close()
-
-
-def begin(calls: list[Call], **parts: str) -> Call:
-    calls.append(call(**parts))
-    return calls[-1]
 
 
 def ask(one: Call, command: str, **named: object) -> list[object]:

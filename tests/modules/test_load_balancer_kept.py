@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,14 +26,6 @@ def tables(tmp_path: Path) -> KeptTables:
     for uri, resources in PLACES:
         found.ask("INSERT INTO load_balancer (group_id, dst_uri, resources) VALUES (1, ?, ?)", uri, resources)
     return found
-
-
-@pytest.fixture
-def calls(tables: KeptTables) -> Iterator[list[Call]]:
-    made: list[Call] = []
-    yield made
-    for one in made:
-        one.script.close()
 
 
 def established(tables: KeptTables, calls: list[Call], initial: str = CHOOSE, db_mode: int = 3, **parts: str) -> Call:

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 
-from dialog_calls import ALICE, BOB, PARTS, SCRIPT, Call, Party, call
+from dialog_calls import ALICE, BOB, PARTS, SCRIPT, Call, Party, begin, call
 from miscript.errors import MIError, ScriptError
 from miscript.host.embedding import call_command
 from miscript.testing import MemoryNetwork, RunningScript
-
-
-@pytest.fixture
-def calls() -> Iterator[list[Call]]:
-    """Calls that are closed at the end."""
-    made: list[Call] = []
-    yield made
-    for one in made:
-        one.script.close()
-
-
-def begin(calls: list[Call], **parts: str) -> Call:
-    calls.append(call(**parts))
-    return calls[-1]
 
 
 def error(script: RunningScript, command: str, *values: object, **named: object) -> tuple[int, str]:
