@@ -13,6 +13,7 @@ from miscript.host.embedding import running
 from miscript.host.loading import Source
 from miscript.sip.locating import Naptr, Srv
 from miscript.testing import MemoryNetwork, RunningScript
+from sipp_calls import free_port
 
 GOOD = (
     b"OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"
@@ -120,12 +121,6 @@ def test_any_bytes_leave_the_host_alive(script, lines):
 
 
 # -- real sockets -------------------------------------------------------------------------------------------------
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def at(port, *more):

@@ -10,14 +10,9 @@ from miscript import ScriptError, call_command
 from miscript.host.embedding import running
 from miscript.host.loading import Source
 from miscript.host.stream_limits import Keepalive, stream_limits
+from sipp_calls import free_port
 
 MODULES = "".join(f'loadmodule "{name}.so"\n' for name in ("proto_tcp", "sl", "tm", "signaling"))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def script(port, body, head="", more=""):
