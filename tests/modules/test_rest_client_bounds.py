@@ -141,14 +141,15 @@ async def test_a_redirection_is_told_and_not_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    "call",
+    ("call", "shown"),
     [
-        'rest_post("{url}", "b", "text/plain\r\nX-Forged: 1", $var(b), , $var(r));',
-        'rest_append_hf("X-Mine: 1\r\nX-Forged: 1"); rest_get("{url}", $var(b), , $var(r));',
-        '$var(u) = "{url}\r\nX-Forged: 1"; rest_get($var(u), $var(b), , $var(r));',
+        ('rest_post("{url}", "b", "text/plain\r\nX-Forged: 1", $var(b), , $var(r));', "-10 <0> <0>"),
+        ('rest_append_hf("X-Mine: 1\r\nX-Forged: 1"); rest_get("{url}", $var(b), , $var(r));', "1 <6> <200>"),
+        ('$var(u) = "{url}\r\nX-Forged: 1"; rest_get($var(u), $var(b), , $var(r));', "-10 <0> <0>"),
     ],
 )
-async def test_values_with_line_ends_become_no_header_fields(call: str) -> None:
+async def test_values_with_line_ends_become_no_header_fields(call: str, shown: str) -> None:
     async with web_server() as server, asyncio.timeout(20):
-        await printed("rest_client", call.replace("{url}", server.url + "/ok"))
+        body = f'$var(b) = ""; {call.replace("{url}", server.url + "/ok")} {SHOWN}'
+        assert await printed("rest_client", body) == [shown]
         assert not any("x-forged" in asked.headers for asked in server.requests)
