@@ -40,7 +40,14 @@ def test_a_rack_names_another_request(rack: str):
     assert b"776656 2 INVITE\r\n" in one.to_bytes()
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=30), st.integers(-5, 2**33))
+TEXTS = (
+    st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=30)
+    | st.from_regex(r"[0-9]{1,11}[ \t]+[A-Z]{1,8}", fullmatch=True)
+    | st.from_regex(r"[0-9]{1,11}[ \t]+[0-9]{1,11}[ \t]+[A-Z]{1,8}", fullmatch=True)
+)
+
+
+@given(TEXTS, st.integers(-5, 2**33))
 def test_any_text_has_a_number_or_none(text: str, number: int):
     one = message(text, rack=text)
     before = written_cseq(one), acknowledged_cseq(one)
