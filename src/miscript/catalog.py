@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -303,7 +304,7 @@ def _with_known_forms(own: VariableSignature, facts: list[dict[str, Any]] | None
     if not facts:
         return own
     forms = tuple(_variable_form(f, module) for f in facts)
-    return VariableSignature(own.name, own.module, forms, own.help, own.bind, own.complaint)
+    return replace(own, forms=forms)
 
 
 def _parameter_signature(name: str, fact: str | dict[str, Any]) -> ParameterSignature:

@@ -233,12 +233,21 @@ def async_function(*, name: str | None = None) -> Callable[[Callable[..., Any]],
 class VariableExport:
     """What `variable` leaves on a class: the reader, and after `.setter` the writer."""
 
-    def __init__(self, function: Callable[..., Any], name: str, inner: str, index: bool, binds: bool) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        inner: str,
+        index: bool,
+        binds: bool,
+        reads_texts: tuple[str, ...],
+    ) -> None:
         self.function = function
         self.name = name
         self.inner = inner
         self.index = index
         self.binds = binds
+        self.reads_texts = reads_texts
         self.writer: Callable[..., Any] | None = None
         self.writable = binds
 
@@ -259,7 +268,7 @@ class VariableExport:
         help = inspect.cleandoc(self.function.__doc__ or "")
         if instance is None:
             complaint = self._complaint(owner) if self.binds and owner is not None else None
-            return VariableSignature(self.name, module, (form,), help, _without_host, complaint)
+            return VariableSignature(self.name, module, (form,), help, _without_host, complaint, self.reads_texts)
         read = self.function.__get__(instance)
         write = self.writer.__get__(instance) if self.writer else None
 
@@ -284,7 +293,7 @@ class VariableExport:
                 None if write is None else lambda run, v, op: bool(write(run, *[g(run) for g in getters], v)),
             )
 
-        return VariableSignature(self.name, module, (form,), help, bind)
+        return VariableSignature(self.name, module, (form,), help, bind, reads_texts=self.reads_texts)
 
     def _complaint(self, owner: type) -> Callable[[Any, Any, Any], str | None]:
         def complaint(inner: Any, index: Any, binder: Any) -> str | None:
@@ -309,19 +318,25 @@ def _always(value: Value) -> Callable[[Run], Value]:
 
 
 def variable(
-    name: str, *, inner: str | None = None, index: bool = False, binds: bool = False
+    name: str,
+    *,
+    inner: str | None = None,
+    index: bool = False,
+    binds: bool = False,
+    reads_texts: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Any]], VariableExport]:
     """Declare a variable.
 
     The reader is `(self, run)`, with an inner name `(self, run, inner)`, with an index one more argument behind.
     `inner` is "none", "optional" or "required"; without it, a third parameter decides.  With `binds`, the function
     is `(self, inner: Template | None, index, binder) -> VariableAccess` and is called when the script is compiled.
+    `reads_texts` are operators with which the writer gets the number of a variable as a `NumberWithText`.
     """
 
     def declare(function: Callable[..., Any]) -> VariableExport:
         count = len(parameter_names(function)) - 2 - (1 if index else 0)
         kind = inner or ("none" if binds or count <= 0 else "required")
-        return VariableExport(function, name, kind, index, binds)
+        return VariableExport(function, name, kind, index, binds, reads_texts)
 
     return declare
 

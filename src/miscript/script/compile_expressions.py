@@ -20,9 +20,6 @@ from .python_ast import place_of
 WIDE = 1 << 62
 """Python integers up to here are cheap; beyond, an intermediate result is wrapped."""
 
-READS_TEXTS = frozenset("ru ruri rU ruri.user rd ruri.domain du duri dd branch socket_out".split())
-"""Variables that take texts; so do the fields of branches.  They use the text that a variable's number has."""
-
 Bounds = tuple[int, int]
 FULL: Bounds = (INT_MIN, INT_MAX)
 
@@ -322,9 +319,14 @@ class ExpressionCompiler(VariableCompiler):
 
     def kept(self, node: n.Assignment, value: ast.expr) -> ast.expr:
         """`value` as its variable keeps it; where a variable wants a text, the number of another one has it."""
-        if _reads_texts(node):
+        if isinstance(node.value, n.Variable) and node.operator in self._reads_texts(node.target):
             return self.expression("with_text(VALUE)", VALUE=value)
         return value if self.is_plain(node.value) else self.expression("stored(VALUE)", VALUE=value)
+
+    def _reads_texts(self, target: n.Variable) -> tuple[str, ...]:
+        """The operators with which `target` takes a text."""
+        signature = self.program.catalog.variable(target.name)
+        return () if signature is None else signature.reads_texts
 
     def assigned_value(self, node: n.Assignment) -> ast.expr:
         """What is assigned, for `x += e` the sum."""
@@ -337,13 +339,3 @@ class ExpressionCompiler(VariableCompiler):
             RIGHT=value,
             LEFT=self.variable(node.target),
         )
-
-
-def _reads_texts(node: n.Assignment) -> bool:
-    """Whether the target reads a text, and the value is a variable of which a number has one."""
-    name, operator = node.target.name, node.operator
-    if not isinstance(node.value, n.Variable):
-        return False
-    if name.startswith("json"):
-        return operator == ":="
-    return operator in ("=", ":=") and (name in READS_TEXTS or name.startswith("msg.branch"))

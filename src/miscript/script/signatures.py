@@ -147,6 +147,8 @@ class VariableSignature:
     bind: Callable[[Template | None, Index | None, Binder], VariableAccess] | None = None
     complaint: Callable[[Template | None, Index | None, Binder], str | None] | None = None
     """Where nothing can be bound: what `bind` would say of a name or an index that it cannot read."""
+    reads_texts: tuple[str, ...] = ()
+    """Operators that assign a text: of a variable that holds a number, they take the text that the number has."""
 
 
 class Binder(Protocol):

@@ -25,7 +25,7 @@ from ...sip.branch import MAX_Q, NO_Q, Branch, q_text
 from ...sip.replies import redirection
 from ...sip_service import sip_service
 from ...values import NumberWithText, Value, given_text
-from .message_parts import list_access
+from .message_parts import PLAIN_ASSIGNMENTS, list_access
 from .part import CorePart
 
 log = logging.getLogger("miscript.sip")
@@ -265,7 +265,7 @@ class MessageBranches(CorePart):
 
     # -- variables --------------------------------------------------------------------------------------------
 
-    @variable("msg.branch", binds=True)
+    @variable("msg.branch", binds=True, reads_texts=PLAIN_ASSIGNMENTS)
     def new_branch(self, inner: None, index: None, binder: Binder) -> VariableAccess:
         """Setting it adds a branch with that URI; read, it is the URI of the first one behind the Request-URI."""
 
@@ -293,37 +293,37 @@ class MessageBranches(CorePart):
     def _field(self, name: str, index: Index | None, binder: Binder) -> VariableAccess:
         return _field_access(self.services, FIELDS[name], all_branches, index, binder)
 
-    @variable("msg.branch.uri", index=True, binds=True)
+    @variable("msg.branch.uri", index=True, binds=True, reads_texts=PLAIN_ASSIGNMENTS)
     def branch_uri(self, inner: None, index: Index | None, binder: Binder) -> VariableAccess:
         """The URI of a branch."""
         return self._field("uri", index, binder)
 
-    @variable("msg.branch.duri", index=True, binds=True)
+    @variable("msg.branch.duri", index=True, binds=True, reads_texts=PLAIN_ASSIGNMENTS)
     def branch_duri(self, inner: None, index: Index | None, binder: Binder) -> VariableAccess:
         """The destination URI of a branch."""
         return self._field("duri", index, binder)
 
-    @variable("msg.branch.path", index=True, binds=True)
+    @variable("msg.branch.path", index=True, binds=True, reads_texts=PLAIN_ASSIGNMENTS)
     def branch_path(self, inner: None, index: Index | None, binder: Binder) -> VariableAccess:
         """The path of a branch."""
         return self._field("path", index, binder)
 
-    @variable("msg.branch.q", index=True, binds=True)
+    @variable("msg.branch.q", index=True, binds=True, reads_texts=PLAIN_ASSIGNMENTS)
     def branch_q(self, inner: None, index: Index | None, binder: Binder) -> VariableAccess:
         """The preference of a branch: a text like `0.5`; it is set in thousandths."""
         return self._field("q", index, binder)
 
-    @variable("msg.branch.flags", index=True, binds=True)
+    @variable("msg.branch.flags", index=True, binds=True, reads_texts=PLAIN_ASSIGNMENTS)
     def branch_flags_text(self, inner: None, index: Index | None, binder: Binder) -> VariableAccess:
         """The flags of a branch."""
         return self._flags_field(all_branches, index, binder)
 
-    @variable("msg.branch.socket", index=True, binds=True)
+    @variable("msg.branch.socket", index=True, binds=True, reads_texts=PLAIN_ASSIGNMENTS)
     def branch_socket(self, inner: None, index: Index | None, binder: Binder) -> VariableAccess:
         """The socket that a branch will be sent from."""
         return self._field("socket", index, binder)
 
-    @variable("msg.branch.flag", inner="required", index=True, binds=True)
+    @variable("msg.branch.flag", inner="required", index=True, binds=True, reads_texts=PLAIN_ASSIGNMENTS)
     def branch_flag(self, inner: Template, index: Index | None, binder: Binder) -> VariableAccess:
         """A flag of a branch: 1 or 0."""
         return self._flag(all_branches, inner, index, binder)
@@ -333,7 +333,7 @@ class MessageBranches(CorePart):
         """A flag of a branch, counted without the Request-URI."""
         return self._flag(more_branches, inner, index, binder)
 
-    @variable("msg.branch.attr", inner="required", index=True, binds=True)
+    @variable("msg.branch.attr", inner="required", index=True, binds=True, reads_texts=PLAIN_ASSIGNMENTS)
     def branch_attribute(self, inner: Template, index: Index | None, binder: Binder) -> VariableAccess:
         """What a script noted about a branch."""
         name, choose = name_of(binder.template_pieces(inner)), _choice(all_branches, index, binder)
@@ -354,7 +354,7 @@ class MessageBranches(CorePart):
 
         return SimpleAccess(read, write)
 
-    @variable("branch", inner="optional", index=True, binds=True)
+    @variable("branch", inner="optional", index=True, binds=True, reads_texts=PLAIN_ASSIGNMENTS)
     def old_branch(self, inner: Template | None, index: Index | None, binder: Binder) -> VariableAccess:
         """A part of a branch, counted without the Request-URI; without a name, setting it adds a branch."""
         if inner is None:

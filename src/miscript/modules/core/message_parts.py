@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ...exports import VariableExport, variable
 from ...script.access import SimpleAccess
@@ -31,8 +31,17 @@ MESSAGE_VARIABLES: dict[str, VariableExport] = {}
 """All variables declared with `message_variable`, by name."""
 
 
-def message_variable(*names: str, write: Write | None = None) -> Callable[[Read], Read]:
-    """Declare a variable, and its other names, by a function of the message; without a message it is NULL."""
+PLAIN_ASSIGNMENTS: Final = ("=", ":=")
+"""`reads_texts` of variables that are texts of a message."""
+
+
+def message_variable(
+    *names: str, write: Write | None = None, reads_texts: tuple[str, ...] = ()
+) -> Callable[[Read], Read]:
+    """Declare a variable, and its other names, by a function of the message; without a message it is NULL.
+
+    `reads_texts` is that of `variable`.
+    """
 
     def declare(read: Read) -> Read:
         def reader(part: object, run: Run) -> Value:
@@ -41,7 +50,7 @@ def message_variable(*names: str, write: Write | None = None) -> Callable[[Read]
 
         reader.__doc__ = read.__doc__
         for name in names:
-            MESSAGE_VARIABLES[name] = variable(name)(reader)
+            MESSAGE_VARIABLES[name] = variable(name, reads_texts=reads_texts)(reader)
             if write is not None:
                 MESSAGE_VARIABLES[name].setter(_writer(write))
         return read

@@ -19,7 +19,7 @@ from ...sip.branch import MAX_Q
 from ...sip.multipart import BodyPart, body_parts
 from ...values import INT_MAX, NumberWithText, Value, decode, given_text
 from . import message_addresses
-from .message_parts import MESSAGE_VARIABLES, addresses_in, list_access, message_variable
+from .message_parts import MESSAGE_VARIABLES, PLAIN_ASSIGNMENTS, addresses_in, list_access, message_variable
 from .part import CorePart
 from .request_uri import (
     change_destination,
@@ -67,7 +67,7 @@ def reason(message: Message) -> Value:
     return message.reason
 
 
-@message_variable("ru", "ruri", write=set_request_uri)
+@message_variable("ru", "ruri", write=set_request_uri, reads_texts=PLAIN_ASSIGNMENTS)
 def uri(message: Message) -> Value:
     """The Request-URI as it is now.  NULL when it is no URI; an empty text brings back the one that came."""
     return None if request_uri(message) is None else message.uri
@@ -87,13 +87,13 @@ def _set_port(message: Message, value: Value) -> bool:
     return change_request_uri(message, lambda uri: with_port(uri, value))
 
 
-@message_variable("rU", "ruri.user", write=_set_user)
+@message_variable("rU", "ruri.user", write=_set_user, reads_texts=PLAIN_ASSIGNMENTS)
 def uri_user(message: Message) -> Value:
     """The user of the Request-URI; NULL removes it."""
     return user_of(request_uri(message))
 
 
-@message_variable("rd", "ruri.domain", write=_set_host)
+@message_variable("rd", "ruri.domain", write=_set_host, reads_texts=PLAIN_ASSIGNMENTS)
 def uri_host(message: Message) -> Value:
     """The host of the Request-URI."""
     return host_of(request_uri(message))
@@ -144,7 +144,7 @@ def came_transport(message: Message) -> Value:
 # -- destination ----------------------------------------------------------------------------------------------------
 
 
-@message_variable("du", "duri", write=set_destination)
+@message_variable("du", "duri", write=set_destination, reads_texts=PLAIN_ASSIGNMENTS)
 def destination_uri(message: Message) -> Value:
     """The URI that the message is sent to in place of its Request-URI; NULL or an empty text for none."""
     return message.branch.destination
@@ -159,7 +159,7 @@ def _set_destination_port(message: Message, value: Value) -> bool:
     return change_destination(message, lambda uri: with_port(uri, value))
 
 
-@message_variable("dd", write=_set_destination_host)
+@message_variable("dd", write=_set_destination_host, reads_texts=PLAIN_ASSIGNMENTS)
 def destination_host(message: Message) -> Value:
     """The host of the destination URI."""
     return host_of(destination(message))

@@ -22,6 +22,7 @@ from ...sip.sockets import DEFAULT_PORTS, ListeningSocket, Target, split_host, s
 from ...sip.uri import SipUri
 from ...sip_service import SipService, sip_service
 from ...values import Value, given_text
+from .message_parts import PLAIN_ASSIGNMENTS
 from .part import CorePart
 
 log = logging.getLogger("miscript.sip")
@@ -230,7 +231,7 @@ class SipFunctions(CorePart):
         read = _part(None if inner is None else inner.constant)
         return SimpleAccess(lambda run: _of(_came_to(run), read))
 
-    @variable("socket_out", inner="optional", binds=True)
+    @variable("socket_out", inner="optional", binds=True, reads_texts=PLAIN_ASSIGNMENTS)
     def socket_out(self, inner: Template | None, index: None, binder: Binder) -> VariableAccess:
         """The socket that the message will be sent from: the one that was set, else the one that it came to.
 

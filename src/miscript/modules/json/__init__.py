@@ -44,24 +44,24 @@ class JsonModule(Module):
     has_links = False
     """Set by the first `json_link`: from then on a part may stand in several places of a document."""
 
-    @variable("json", inner="required", index=True, binds=True)
+    @variable("json", inner="required", index=True, binds=True, reads_texts=(":=",))
     def json(self, inner: Template | None, index: Index | None, binder: Binder) -> JsonAccess:
         """A JSON document, or the part of it that a path leads to: `$json(call/legs[0]/uri)`."""
         if index not in (None, "*"):
             raise ValueError("the only index of $json is [*], in 'for'")
         return self._access(inner, binder, SPACED, walks=index == "*")
 
-    @variable("json_compact", inner="required", binds=True)
+    @variable("json_compact", inner="required", binds=True, reads_texts=(":=",))
     def json_compact(self, inner: Template | None, index: Index | None, binder: Binder) -> JsonAccess:
         """The same as `$json`; objects and arrays print without blanks."""
         return self._access(inner, binder, COMPACT)
 
-    @variable("json_compact_noescape", inner="required", binds=True)
+    @variable("json_compact_noescape", inner="required", binds=True, reads_texts=(":=",))
     def json_compact_noescape(self, inner: Template | None, index: Index | None, binder: Binder) -> JsonAccess:
         """The same as `$json_compact`; a slash is printed without a backslash."""
         return self._access(inner, binder, COMPACT_NOESCAPE)
 
-    @variable("json_pretty", inner="required", binds=True)
+    @variable("json_pretty", inner="required", binds=True, reads_texts=(":=",))
     def json_pretty(self, inner: Template | None, index: Index | None, binder: Binder) -> JsonAccess:
         """The same as `$json`; objects and arrays print on several lines."""
         return self._access(inner, binder, PRETTY)
