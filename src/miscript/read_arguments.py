@@ -6,11 +6,12 @@ variable is read in each call.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from .errors import ConfigurationError
-from .script.operations import text_argument
+from .script.operations import BadArgument, text_argument
 from .script.runtime import Run
 from .script.signatures import Argument
 
@@ -47,3 +48,13 @@ def read_once(
             return wrong(error)
 
     return in_run
+
+
+def told(log: logging.Logger, function: str) -> Callable[[ValueError], None]:
+    """A `wrong` of `read_once`: a line in the log, and None in place of a meaning."""
+    return lambda error: log.error("%s: %s", function, error)
+
+
+def refused(error: ValueError) -> NoReturn:
+    """A `wrong` of `read_once`: the call fails."""
+    raise BadArgument(str(error)) from error

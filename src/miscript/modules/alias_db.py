@@ -13,7 +13,8 @@ from typing import Final
 from ..database import DatabaseError, Where, database_at, url_or_default
 from ..errors import ConfigurationError
 from ..exports import BoundText, BoundVariable, Module, bound_function, parameter
-from ..script.operations import BadArgument, text_argument
+from ..read_arguments import read_once, refused
+from ..script.operations import text_argument
 from ..script.runtime import Run
 from ..script.signatures import Argument
 from ..sip.branch import Branch
@@ -148,18 +149,5 @@ def _uri(user: str, domain: str) -> str | None:
 
 
 def _flags(argument: Argument | None) -> Callable[[Run], Flags]:
-    """The flags of a call, read once where they are written out.  Raises ConfigurationError."""
-    if argument is None or argument.is_constant:
-        try:
-            flags = Flags.parse("" if argument is None else text_argument(argument.constant))
-        except ValueError as error:
-            raise ConfigurationError(str(error)) from error
-        return lambda run: flags
-
-    def in_run(run: Run) -> Flags:
-        try:
-            return Flags.parse(text_argument(argument.get(run)))
-        except ValueError as error:
-            raise BadArgument(str(error)) from error
-
-    return in_run
+    """The flags of a call.  Raises ConfigurationError for wrong ones that are written out."""
+    return read_once(argument, Flags.parse, refused)

@@ -19,9 +19,9 @@ from ...dialog_service import dialog_service
 from ...errors import ConfigurationError
 from ...exports import BoundText, Module, Variable, bound_function, parameter, script_function, variable
 from ...log_levels import python_level
+from ...read_arguments import read_once, told
 from ...record_routing import record_routing
 from ...script.nodes import Index, Template
-from ...script.operations import text_argument
 from ...script.runtime import Run
 from ...script.signatures import Argument, Binder
 from ...services import Services
@@ -365,21 +365,8 @@ def _bound(
 
     if argument is None:
         return lambda run: frozenset()
-    if argument.is_constant:
-        try:
-            fixed = checked(text_argument(argument.constant))
-        except ValueError as error:
-            raise ConfigurationError(str(error)) from error
-        return lambda run: fixed
 
-    def found_in(run: Run) -> frozenset[T] | None:
-        try:
-            return checked(text_argument(argument.get(run)))
-        except ValueError as error:
-            log.error("%s: %s", function, error)
-            return None
-
-    return found_in
+    return read_once(argument, checked, told(log, function))
 
 
 def _text(run: Run, argument: Argument | None) -> str:

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from ...exports import BoundNumber, BoundText, BoundVariable, bound_function
-from ...read_arguments import read_once
+from ...read_arguments import read_once, told
 from ...script.operations import number_argument, text_argument
 from ...script.runtime import Run
 from ...script.signatures import Argument
@@ -91,7 +91,7 @@ class DispatcherFunctions(Base):
         *,
         domain: bool,
     ) -> Callable[[Run], int | Awaitable[int]]:
-        wishes_of = read_once(flags, Wishes.parse, _told(name))
+        wishes_of = read_once(flags, Wishes.parse, told(log, name))
         partition_of = self._partition(name, partition)
 
         def select(run: Run) -> int | Awaitable[int]:
@@ -202,7 +202,7 @@ class DispatcherFunctions(Base):
     ) -> Callable[[Run], int]:
         """Count the destinations of a set in some states (letters of a, i, p): 1, or -1 when there is no such set."""
         partition_of = self._partition("ds_count", partition)
-        states_of = read_once(state_filter, _states, _told("ds_count"))
+        states_of = read_once(state_filter, _states, told(log, "ds_count"))
         variable = res_var.variable
         assert variable is not None
 
@@ -320,11 +320,7 @@ class DispatcherFunctions(Base):
             except UnknownPartition as error:
                 raise ValueError(str(error)) from error
 
-        return read_once(argument, known, _told(name), null="")
-
-
-def _told(name: str) -> Callable[[ValueError], None]:
-    return lambda error: log.error("%s: %s", name, error)
+        return read_once(argument, known, told(log, name), null="")
 
 
 def _states(text: str) -> frozenset[State]:

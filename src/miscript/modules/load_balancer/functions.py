@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...dialog_service import DialogService
 from ...exports import BoundNumber, BoundText, BoundVariable, Variable, bound_function, script_function
-from ...read_arguments import read_once
+from ...read_arguments import read_once, told
 from ...script.operations import number_argument, text_argument
 from ...script.runtime import Run
 from ...script.signatures import Argument
@@ -85,8 +85,8 @@ class LoadBalancerFunctions(Base):
         *,
         or_next: bool = False,
     ) -> Callable[[Run], int]:
-        names_of = read_once(resources, parse_resources, _told(name))
-        wishes_of = read_once(flags, Wishes.parse, _told(name))
+        names_of = read_once(resources, parse_resources, told(log, name))
+        wishes_of = read_once(flags, Wishes.parse, told(log, name))
 
         def start(run: Run) -> int:
             names, wishes, call = names_of(run), wishes_of(run), self._call(name, run)
@@ -176,7 +176,7 @@ class LoadBalancerFunctions(Base):
 
         Group -1 is any.
         """
-        names_of = read_once(resources, parse_resources, _told("lb_count_call"))
+        names_of = read_once(resources, parse_resources, told(log, "lb_count_call"))
 
         def count(run: Run) -> int:
             names, address = names_of(run), ip_address(text_argument(ip.get(run)))
@@ -210,7 +210,3 @@ class LoadBalancerFunctions(Base):
         dialog = self.dialogs.current(run)
         call = None if dialog is None else dialog.data.get(KEY)
         return call if isinstance(call, Call) else None
-
-
-def _told(name: str) -> Callable[[ValueError], None]:
-    return lambda error: log.error("%s: %s", name, error)

@@ -16,7 +16,7 @@ from ...errors import ConfigurationError, MIError
 from ...exports import BoundText, Module, bound_function, mi_command, parameter, script_function
 from ...location_service import location_service
 from ...mi.command import Unread
-from ...read_arguments import read_once
+from ...read_arguments import read_once, told
 from ...script.runtime import Run
 from ...script.signatures import Argument
 from ...services import Services
@@ -285,10 +285,7 @@ def _flags(function: str, argument: Argument | None, known: Iterable[str]) -> Ca
     if argument is None:
         return lambda run: frozenset()
 
-    def told(error: ValueError) -> None:
-        log.error("%s: %s", function, error)
-
-    return read_once(argument, lambda text: parse_flags(text, known), told)
+    return read_once(argument, lambda text: parse_flags(text, known), told(log, function))
 
 
 def _text(run: Run, argument: Argument | None) -> str:

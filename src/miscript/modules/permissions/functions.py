@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ...errors import ConfigurationError
 from ...exports import BoundNumber, BoundText, BoundVariable, Variable, bound_function
-from ...read_arguments import read_once
-from ...script.operations import BadArgument, number_argument, text_argument
+from ...read_arguments import read_once, refused
+from ...script.operations import number_argument, text_argument
 from ...script.runtime import Run
 from ...script.signatures import Argument
 from ...sip.message import Message
@@ -64,8 +64,8 @@ class PermissionFunctions(Base):
         Group 0 is any group, port 0 any port, `proto` "any" any transport.  `pattern` is a text that the pattern of
         the entry must match; `context_info` is set to that of the entry.
         """
-        transport_of = read_once(proto, transport_named, _refused)
-        partition_of = read_once(partition, self._partition, _refused, missing=DEFAULT)
+        transport_of = read_once(proto, transport_named, refused)
+        partition_of = read_once(partition, self._partition, refused, missing=DEFAULT)
 
         def check(run: Run) -> int:
             group, number = number_argument(group_id.get(run)), number_argument(port.get(run))
@@ -89,7 +89,7 @@ class PermissionFunctions(Base):
         partition: BoundText | None = None,
     ) -> Callable[[Run], int]:
         """The same for where the message came from: its address, its port and its transport."""
-        partition_of = read_once(partition, self._partition, _refused, missing=DEFAULT)
+        partition_of = read_once(partition, self._partition, refused, missing=DEFAULT)
 
         def check(run: Run) -> int:
             group = number_argument(group_id.get(run))
@@ -101,7 +101,7 @@ class PermissionFunctions(Base):
     @bound_function(routes="request failure branch local")
     def get_source_group(self, var: BoundVariable, partition: BoundText | None = None) -> Callable[[Run], int]:
         """Set a variable to the lowest group that has the address, port and transport the message came from."""
-        partition_of = read_once(partition, self._partition, _refused, missing=DEFAULT)
+        partition_of = read_once(partition, self._partition, refused, missing=DEFAULT)
 
         def find(run: Run) -> int:
             source = _source(run, None)
@@ -222,7 +222,3 @@ def _set(run: Run, argument: Argument, value: str | int) -> bool:
 
 def _text_in(run: Run, argument: Argument | None) -> str | None:
     return None if argument is None else text_argument(argument.get(run))
-
-
-def _refused(error: ValueError) -> NoReturn:
-    raise BadArgument(str(error)) from error
