@@ -7,7 +7,7 @@ variable is read in each call.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import NoReturn, TypeVar
 
 from .errors import ConfigurationError
@@ -58,3 +58,27 @@ def told(log: logging.Logger, function: str) -> Callable[[ValueError], None]:
 def refused(error: ValueError) -> NoReturn:
     """A `wrong` of `read_once`: the call fails."""
     raise BadArgument(str(error)) from error
+
+
+def mistake_of(read: Callable[[str], object]) -> Callable[[str], str | None]:
+    """For `Annotated`: what `read` finds wrong with a text that is written out, when it raises ValueError."""
+
+    def mistake(text: str) -> str | None:
+        try:
+            read(text)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    return mistake
+
+
+def flags_in(text: str) -> list[str]:
+    """Words with commas between them, without blanks around them."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def unknown_flag(flags: Iterable[str], known: Collection[str]) -> str | None:
+    """What is wrong with flags: the first one that is none of those `known`."""
+    unknown = next((flag for flag in flags if flag not in known), None)
+    return None if unknown is None else f"there is no flag '{unknown}', expected some of {', '.join(sorted(known))}"

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
+from .errors import ConfigurationError
 from .sip.message import Message
-from .sip.sockets import ListeningSocket, Target
+from .sip.sockets import DEFAULT_PORTS, ListeningSocket, Target
 from .sip.uri import SipUri
 from .tls_service import Noted
 
@@ -155,3 +156,11 @@ class Replier(Protocol):
 def sip_service(services: Services) -> SipService:
     """The SIP element of this host."""
     return cast(SipService, services.find("sip"))
+
+
+def take_default_port(services: Services, transport: str, port: int, parameter: str) -> None:
+    """Let sockets and destinations of a transport that name no port have this one.  Raises ConfigurationError."""
+    if not 0 < port < 65536:
+        raise ConfigurationError(f"'{port}' is no port", parameter=parameter)
+    if port != DEFAULT_PORTS[transport]:
+        sip_service(services).set_default_port(transport, port)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from ..errors import ConfigurationError
 from ..exports import Module, mi_command, parameter
 from ..mi.jsonrpc import invalid_params
-from ..sip_service import sip_service
+from ..sip_service import take_default_port
 from ..tcp_behaviour import TcpBehaviour
 
 __all__ = ["ProtoTcp"]
@@ -40,14 +40,11 @@ class ProtoTcp(Module):
     trace_filter_route = parameter("", "Route that chooses which connections are traced; it is not called.")
 
     def init(self) -> None:
-        if not 0 < self.tcp_port < 65536:
-            raise ConfigurationError(f"'{self.tcp_port}' is no port", parameter="tcp_port")
+        take_default_port(self.services, "tcp", self.tcp_port, "tcp_port")
         if self.tcp_max_msg_chunks < 0:
             raise ConfigurationError(
                 f"a message cannot come in {self.tcp_max_msg_chunks} pieces", parameter="tcp_max_msg_chunks"
             )
-        if self.tcp_port != 5060:
-            sip_service(self.services).set_default_port("tcp", self.tcp_port)
         behaviour = TcpBehaviour(bool(self.tcp_crlf_pingpong), self.tcp_max_msg_chunks)
         self.services.provide("tcp behaviour", behaviour)
 

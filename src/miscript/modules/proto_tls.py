@@ -13,7 +13,7 @@ from typing import Final
 
 from ..errors import ConfigurationError, MIError
 from ..exports import Module, mi_command, parameter
-from ..sip_service import sip_service
+from ..sip_service import take_default_port
 from ..tls_service import TlsBehaviour
 
 __all__ = ["ProtoTls"]
@@ -52,14 +52,12 @@ class ProtoTls(Module):
     trace_filter_route = parameter("", "Route that chooses which connections are traced; it is not called.")
 
     def init(self) -> None:
-        if not 0 < self.tls_port < 65536:
-            raise ConfigurationError(f"'{self.tls_port}' is no port", parameter="tls_port")
+        take_default_port(self.services, "tls", self.tls_port, "tls_port")
         if self.tls_max_msg_chunks < 1:
             raise ConfigurationError(
                 f"a message cannot come in {self.tls_max_msg_chunks} pieces, expected 1 or more",
                 parameter="tls_max_msg_chunks",
             )
-        sip_service(self.services).set_default_port("tls", self.tls_port)
         self.services.provide(
             "tls behaviour",
             TlsBehaviour(

@@ -7,9 +7,8 @@ Source: OpenSIPS manual, module proto_udp.
 
 from __future__ import annotations
 
-from ..errors import ConfigurationError
 from ..exports import Module, parameter
-from ..sip_service import sip_service
+from ..sip_service import take_default_port
 
 __all__ = ["ProtoUdp"]
 
@@ -23,7 +22,4 @@ class ProtoUdp(Module):
     udp_port = parameter(5060, "The port of sockets and destinations of UDP that have none.")
 
     def init(self) -> None:
-        if not 0 < self.udp_port < 65536:
-            raise ConfigurationError(f"'{self.udp_port}' is no port", parameter="udp_port")
-        if self.udp_port != 5060:
-            sip_service(self.services).set_default_port("udp", self.udp_port)
+        take_default_port(self.services, "udp", self.udp_port, "udp_port")

@@ -16,7 +16,7 @@ from typing import Annotated, Final
 
 from ..errors import ConfigurationError
 from ..exports import BoundLiteral, Module, Pattern, bound_function, script_function
-from ..script.posix_regex import PatternError
+from ..read_arguments import mistake_of
 from ..script.runtime import Run
 from ..script.substitution import Change, Substitution, SubstitutionError, changed
 from ..sip.message import Message
@@ -46,16 +46,12 @@ def _body(message: Message) -> tuple[bytes, int]:
     return text[start:], start
 
 
-def _mistake(expression: str) -> str | None:
-    """What is wrong with `/pattern/replacement/flags`."""
-    try:
-        Substitution.parse(expression, variables=True)
-    except (SubstitutionError, PatternError) as error:
-        return str(error)
-    return None
+def _substitution(expression: str) -> Substitution:
+    """What `/pattern/replacement/flags` stands for.  Raises ValueError for a text that is none."""
+    return Substitution.parse(expression, variables=True)
 
 
-BoundSubstitution = Annotated[BoundLiteral, _mistake]
+BoundSubstitution = Annotated[BoundLiteral, mistake_of(_substitution)]
 
 
 class TextOps(Module):
@@ -123,7 +119,7 @@ class TextOps(Module):
     @bound_function(routes=WITH_URI)
     def subst_uri(self, expression: BoundSubstitution) -> Callable[[Run], int]:
         """Change what a pattern matches in the Request-URI; seen at once."""
-        substitution = _read("subst_uri", expression.constant)
+        substitution = _read(expression.constant)
 
         def change(run: Run) -> int:
             message = run.message
@@ -137,7 +133,7 @@ class TextOps(Module):
     @bound_function(routes=WITH_URI)
     def subst_user(self, expression: BoundSubstitution) -> Callable[[Run], int]:
         """Change what a pattern matches in the user of the Request-URI; seen at once."""
-        substitution = _read("subst_user", expression.constant)
+        substitution = _read(expression.constant)
 
         def change(run: Run) -> int:
             message = run.message
@@ -179,7 +175,7 @@ def _every(run: Run, where: Text, pattern: Pattern, text: str) -> int:
 
 
 def _substituting(name: str, expression: object, where: Text) -> Callable[[Run], int]:
-    substitution = _read(name, expression)
+    substitution = _read(expression)
 
     def change(run: Run) -> int:
         message = run.message
@@ -192,10 +188,10 @@ def _substituting(name: str, expression: object, where: Text) -> Callable[[Run],
     return change
 
 
-def _read(name: str, expression: object) -> Substitution:
+def _read(expression: object) -> Substitution:
     try:
-        return Substitution.parse(str(expression), variables=True)
-    except (SubstitutionError, PatternError) as error:  # the checker has told, where it ran
+        return _substitution(str(expression))
+    except ValueError as error:  # the checker has told, where it ran
         raise ConfigurationError(str(error)) from error
 
 

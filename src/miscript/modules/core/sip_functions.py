@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 from ...blacklist_service import blacklist_service
 from ...exports import BoundText, bound_function, script_function, variable
+from ...read_arguments import flags_in, unknown_flag
 from ...script.access import SimpleAccess
 from ...script.nodes import Template
 from ...script.runtime import Run
@@ -31,14 +32,9 @@ VIA_HANDLING: Final = frozenset({"force-rport", "add-local-rport", "reply-to-via
 """Flags of `set_via_handling`."""
 
 
-def _via_flags(flags: str) -> set[str]:
-    return {flag.strip().lower() for flag in flags.split(",")} - {""}
-
-
 def _unknown_via_flag(flags: str) -> str | None:
     """What is wrong with the flags of `set_via_handling`."""
-    unknown = sorted(_via_flags(flags) - VIA_HANDLING)
-    return f"there is no flag '{unknown[0]}', expected some of {', '.join(sorted(VIA_HANDLING))}" if unknown else None
+    return unknown_flag(sorted(flags_in(flags.lower())), VIA_HANDLING)
 
 
 ViaFlags = Annotated[str, _unknown_via_flag]
@@ -144,7 +140,7 @@ class SipFunctions(CorePart):
         `reply-to-via` (answer to address and port in its Via, not to those that it came from) and `force-tcp-alias`
         (force_tcp_alias()).
         """
-        wanted, mistake = _via_flags(flags), _unknown_via_flag(flags)
+        wanted, mistake = flags_in(flags.lower()), _unknown_via_flag(flags)
         if run.message is None or mistake is not None:
             log.error("set_via_handling: %s", mistake or "there is no message")
             return -1

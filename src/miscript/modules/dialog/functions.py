@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Annotated, Final
 
 from ...exports import Constant, Variable, Writable, script_function
+from ...read_arguments import flags_in, unknown_flag
 from ...record_routing import record_routing
 from ...script.runtime import Run
 from ...sip.dialogs import Dialog, DialogId, MatchMode
@@ -51,14 +52,9 @@ FLAGS: Final = frozenset({"bye-on-timeout", "end-on-race-condition", "auto-prack
 """Flags of `create_dialog`."""
 
 
-def _words(flags: str) -> list[str]:
-    return [word.strip() for word in flags.split(",") if word.strip()]
-
-
 def _unknown_flag(flags: str) -> str | None:
     """What is wrong with the flags of `create_dialog`."""
-    unknown = [word for word in _words(flags) if word not in FLAGS]
-    return f"there is no flag '{unknown[0]}', expected some of {', '.join(sorted(FLAGS))}" if unknown else None
+    return unknown_flag(flags_in(flags), FLAGS)
 
 
 DialogFlags = Annotated[str, _unknown_flag]
@@ -89,7 +85,7 @@ class DialogFunctions(Base):
         `end-on-race-condition` (a call that was answered and given up at once ends after `race_condition_timeout`),
         `auto-prack` (reliable provisional replies are acknowledged here).  True also when the dialog is there already.
         """
-        words, mistake = _words(flags or ""), _unknown_flag(flags or "")
+        words, mistake = flags_in(flags or ""), _unknown_flag(flags or "")
         if mistake is not None:
             log.error("create_dialog: %s", mistake)
             return -1

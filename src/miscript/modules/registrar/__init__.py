@@ -27,6 +27,7 @@ from ...exports import (
     statistic,
 )
 from ...location_service import LocationService, location_service
+from ...read_arguments import mistake_of
 from ...script.access import AvpAccess
 from ...script.operations import number_argument, text_argument
 from ...script.runtime import Run
@@ -59,21 +60,8 @@ INTERNAL_ERROR = -3
 QUESTION_ROUTES = "request failure reply branch local"
 
 
-def _mistake(parse: Callable[[str], object]) -> Callable[[str], str | None]:
-    """What is wrong with flags that are written out."""
-
-    def check(text: str) -> str | None:
-        try:
-            parse(text)
-        except ValueError as error:
-            return str(error)
-        return None
-
-    return check
-
-
-SaveFlags = Annotated[BoundText, _mistake(SaveOptions.parse)]
-LookupFlags = Annotated[BoundText, _mistake(LookupOptions.parse)]
+SaveFlags = Annotated[BoundText, mistake_of(SaveOptions.parse)]
+LookupFlags = Annotated[BoundText, mistake_of(LookupOptions.parse)]
 
 
 class Registrar(Module):

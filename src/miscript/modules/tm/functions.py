@@ -11,6 +11,7 @@ from re import Pattern as CompiledPattern
 from typing import TYPE_CHECKING, Annotated, Final
 
 from ...exports import Pattern, script_function
+from ...read_arguments import flags_in, unknown_flag
 from ...script.runtime import Run
 from ...sip.replies import wanted_headers
 from ...sip.sockets import split_socket
@@ -49,14 +50,9 @@ NOT_RELAYED: Final = {
 RELAY_FLAGS: Final = frozenset({"no-auto-477", "no-dns-failover", "pass-reason-hdr", "allow-no-cancel"})
 
 
-def _words(flags: str) -> frozenset[str]:
-    return frozenset(flag.strip() for flag in flags.split(",")) - {""}
-
-
 def _unknown_relay_flag(flags: str) -> str | None:
     """What is wrong with the flags of `t_relay`."""
-    unknown = sorted(_words(flags) - RELAY_FLAGS)
-    return f"there is no flag '{unknown[0]}', expected some of {', '.join(sorted(RELAY_FLAGS))}" if unknown else None
+    return unknown_flag(sorted(flags_in(flags)), RELAY_FLAGS)
 
 
 def _unknown_cancel_flag(flags: str) -> str | None:
@@ -174,9 +170,9 @@ class TmFunctions(Base):
         message = run.message
         if message is None or not message.is_request:
             return -1
-        wanted = _words(flags or "")
-        if not wanted <= RELAY_FLAGS:
-            log.error("t_relay: %s", _unknown_relay_flag(flags or ""))
+        wanted, mistake = frozenset(flags_in(flags or "")), _unknown_relay_flag(flags or "")
+        if mistake is not None:
+            log.error("t_relay: %s", mistake)
             return -1
         proxy = _proxy_uri(outbound_proxy)
         if outbound_proxy and proxy is None:
