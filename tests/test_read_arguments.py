@@ -1,4 +1,4 @@
-"""Arguments that are read once where the script writes them out."""
+"""Arguments with a meaning: read once where the script writes them out, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from miscript.errors import ConfigurationError, ScriptError
+from miscript.read_arguments import flags_in, mistake_of, unknown_flag
 from miscript.testing import RunningScript
 
 PERMISSIONS = 'loadmodule "permissions.so"\nloadmodule "db_text.so"\nmodparam("permissions", "db_url", "text://{}")\n'
@@ -34,3 +35,15 @@ def test_one_in_a_variable_fails_the_call_and_a_right_one_does_not(tmp_path: Pat
     """
     with script(tmp_path, body) as running:
         assert running.route().output == "-1 1 1 "
+
+
+def test_the_first_flag_that_nobody_knows_is_named_with_those_that_there_are():
+    assert flags_in(" b, ,a ,x") == ["b", "a", "x"]
+    assert unknown_flag(["b", "a"], {"a", "b"}) is None
+    assert unknown_flag(["b", "y", "x"], {"b", "a"}) == "there is no flag 'y', expected some of a, b"
+
+
+def test_what_a_reader_raises_is_what_is_wrong_with_a_text():
+    mistake = mistake_of(int)
+    assert mistake("12") is None
+    assert mistake("x") == "invalid literal for int() with base 10: 'x'"
